@@ -1,0 +1,3 @@
+//! Pushes AWS security logs into Microsoft Sentinel's own tables.
+
+pub mod table;
