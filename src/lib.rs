@@ -1,3 +1,8 @@
-//! Pushes AWS security logs into Microsoft Sentinel's own tables.
+//! Pushes AWS security logs into Microsoft Sentinel's own tables, and loses none.
 
+pub mod decode;
+pub mod failure;
+pub mod json;
+pub mod record;
 pub mod table;
+pub mod task;
