@@ -4,5 +4,7 @@ pub mod decode;
 pub mod failure;
 pub mod json;
 pub mod record;
+#[cfg(feature = "cli")]
+pub mod standin;
 pub mod table;
 pub mod task;

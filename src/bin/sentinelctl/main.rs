@@ -1,1 +1,26 @@
-fn main() {}
+//! The operator's command line; each subcommand has a file of its own.
+
+mod dev;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Works with AWS security logs in Microsoft Sentinel.
+#[derive(Parser)]
+#[command(name = "sentinelctl", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a local stand-in for Entra and the Logs Ingestion API.
+    Dev(dev::Arguments),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Dev(arguments) => dev::run(arguments),
+    }
+}

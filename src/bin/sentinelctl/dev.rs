@@ -1,0 +1,172 @@
+//! `sentinelctl dev`: runs the stand-in until it is interrupted, and says how to point the function at it.
+
+use sentinel_forwarder::standin::{Cloud, Settings, Standin};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Where it listens unless told otherwise.
+const DEFAULT_PORT: u16 = 8089;
+/// The rows kept of a table unless told otherwise: enough to look at, in tens of megabytes.
+const DEFAULT_KEEP_ROWS: usize = 20_000;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Port on 127.0.0.1; 0 takes a free one [default: 8089, or a free one if that is taken]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Immutable id of a data collection rule that exists; may be repeated [default: one made up]
+    #[arg(long, value_name = "DCR_ID", value_parser = parse_dcr)]
+    dcr: Vec<String>,
+    /// The Entra tenant that exists [default: one made up]
+    #[arg(long)]
+    tenant: Option<String>,
+    /// The application that exists in it [default: one made up]
+    #[arg(long)]
+    client_id: Option<String>,
+    /// Its client secret [default: one made up]
+    #[arg(long)]
+    client_secret: Option<String>,
+    /// The cloud whose scope and audience are right
+    #[arg(long, value_enum, default_value = "public")]
+    cloud: Cloud,
+    /// The most rows kept of a table
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_KEEP_ROWS)]
+    keep_rows: usize,
+    /// File to write the URL to, once it listens
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+}
+
+fn parse_dcr(text: &str) -> Result<String, String> {
+    match text.strip_prefix("dcr-") {
+        Some(id) if id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()) => Ok(text.to_owned()),
+        _ => Err("an immutable id is dcr- and 32 hex digits".to_owned()),
+    }
+}
+
+/// Runs the stand-in.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell it to if standard error is closed.
+            let _ = writeln!(io::stderr(), "sentinelctl dev: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: Arguments) -> io::Result<()> {
+    let ready_file = arguments.ready_file.clone();
+    // A file left by an earlier run would name a stand-in that is gone.
+    if let Some(path) = &ready_file {
+        remove_if_there(path)?;
+    }
+    let secret_is_made_up = arguments.client_secret.is_none();
+    // Signals are caught before anybody can learn that it is up.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let interrupted = runtime.block_on(async { Interruption::catch() })?;
+    let standin = start(arguments)?;
+    introduce(&standin, secret_is_made_up)?;
+    if let Some(path) = &ready_file {
+        write_whole(path, standin.url())?;
+    }
+    runtime.block_on(interrupted.wait())?;
+    if let Some(path) = &ready_file {
+        remove_if_there(path)?;
+    }
+    Ok(())
+}
+
+fn start(arguments: Arguments) -> io::Result<Standin> {
+    let made_up = Settings::default();
+    let settings = Settings {
+        port: arguments.port.unwrap_or(DEFAULT_PORT),
+        tenant: arguments.tenant.unwrap_or(made_up.tenant),
+        client_id: arguments.client_id.unwrap_or(made_up.client_id),
+        client_secret: arguments.client_secret.unwrap_or(made_up.client_secret),
+        cloud: arguments.cloud,
+        dcrs: if arguments.dcr.is_empty() { made_up.dcrs } else { arguments.dcr },
+        keep_rows: arguments.keep_rows,
+        ..Settings::default()
+    };
+    match Standin::start(settings.clone()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && arguments.port.is_none() => {
+            Standin::start(Settings { port: 0, ..settings })
+        }
+        Err(error) => {
+            Err(io::Error::new(error.kind(), format!("can't listen on port {}: {error}", settings.port)))
+        }
+        started => started,
+    }
+}
+
+fn introduce(standin: &Standin, secret_is_made_up: bool) -> io::Result<()> {
+    let (url, settings) = (standin.url(), standin.settings());
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening on {url}")?;
+    writeln!(out, "The page is there too. Environment of a function that is to write here:")?;
+    writeln!(out, "  SENTINEL_ENDPOINT={url}")?;
+    writeln!(out, "  SENTINEL_DCR_ID={}", settings.dcrs.join(","))?;
+    writeln!(out, "  AZURE_CLOUD={}", settings.cloud.name())?;
+    writeln!(out, "  AZURE_AUTHORITY_HOST={url}")?;
+    writeln!(out, "  AZURE_TENANT_ID={}", settings.tenant)?;
+    writeln!(out, "  AZURE_CLIENT_ID={}", settings.client_id)?;
+    if secret_is_made_up {
+        writeln!(out, "  AZURE_CREDENTIAL=secret")?;
+        writeln!(out, "  AZURE_CLIENT_SECRET={}", settings.client_secret)?;
+    }
+    out.flush()
+}
+
+/// Writes a file so that no reader sees half of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    std::fs::write(&unfinished, format!("{text}\n"))?;
+    std::fs::rename(&unfinished, path)
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Ctrl-C, or SIGTERM where there is such a thing.
+struct Interruption {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Interruption {
+    fn catch() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(mut self) -> io::Result<()> {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+impl Interruption {
+    #[expect(clippy::unnecessary_wraps, reason = "the unix form can fail")]
+    fn catch() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn wait(self) -> io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
+}
