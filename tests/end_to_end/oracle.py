@@ -5,7 +5,8 @@ GuardDuty: <https://docs.aws.amazon.com/guardduty/latest/ug/guardduty_finding-fo
 tables: <https://learn.microsoft.com/azure/azure-monitor/reference/tables/awscloudtrail> and its siblings.
 It shares no code with the function and never reads its output to find out what is right.
 
-`cloudtrail_row` and `guardduty_row` give the expected row; `differences` holds it against a row's JSON text.
+`cloudtrail_row` and `guardduty_row` give the expected row, `differences` holds it against a row's JSON text. A value is
+str, bool, Number, dict or list where only that very value will do, else an object that says what is wrong with one.
 """
 
 from __future__ import annotations
@@ -38,9 +39,6 @@ RFC_3339 = re.compile(
 )
 RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-# What a column may be expected to hold, beside str, bool, Number, dict and list.
 
 
 @dataclass(frozen=True)
@@ -163,9 +161,6 @@ def differences(expected: dict[str, Any], row_text: str) -> list[str]:
         if fault:
             found.append(f"{column}: {fault}")
     return found
-
-
-# CloudTrail
 
 
 @dataclass
@@ -361,8 +356,6 @@ def _put_additional(reading: Reading, unmapped: dict[str, Any]) -> None:
     reading.row["AdditionalEventData"] = CutJson(value.text, order_is_free=True) if over else value
 
 
-# GuardDuty
-
 FINDING_TEXTS = {
     "accountId": "AccountId",
     "arn": "Arn",
@@ -418,9 +411,6 @@ def _camel_cased(raw: str) -> str:
 
 def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-# Times, limits and small pieces
 
 
 def instant(value: Any) -> Instant | None:

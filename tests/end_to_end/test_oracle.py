@@ -147,7 +147,7 @@ def test_identities_that_are_no_objects_are_not_lost():
 def test_guid_columns_take_only_guids():
     guid = "0Fe8A8aF-1234-4abc-9def-0123456789ab"
     agrees(f'"eventID":"{guid}","sharedEventID":"{guid}"', f'"AwsEventId":"{guid}","SharedEventId":"{guid}"')
-    for other in ("not a guid", guid.replace("-", ""), guid + "0", "{" + guid + "}"):
+    for other in ("not a guid", guid.replace("-", ""), guid + "0", guid[:-1], "{" + guid + "}"):
         agrees(f'"eventID":"{other}"', rf'"AdditionalEventData":"{{\"unmapped\":{{\"eventID\":\"{other}\"}}}}"')
     agrees('"requestID":"any text"', '"AwsRequestId_":"any text"')
 
@@ -204,6 +204,7 @@ def test_long_texts_are_cut_at_a_character():
     differs(f'"userAgent":"{whole}"', f'"UserAgent":"{whole}"')
     differs(f'"userAgent":"{whole}"', f'"UserAgent":"{"b" + good[1:]}"')
     agrees(f'"userAgent":"{"a" * 65_536}"', f'"UserAgent":"{"a" * 65_536}"')
+    differs(f'"userAgent":"{"a" * 65_537}"', f'"UserAgent":"{"a" * 65_537}"')
 
 
 def test_long_json_says_what_was_cut():
