@@ -1,0 +1,170 @@
+//! Record → row by a table of rules: which member goes to which column, and what becomes of the rest.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::EVENT_TIME;
+use super::row::{RowWriter, is_guid, time_of};
+use crate::json;
+use crate::record::RowFacts;
+
+/// Older than this, and the service replaces `TimeGenerated` by the time of receipt
+/// (<https://learn.microsoft.com/azure/azure-monitor/reference/tables/awscloudtrail>, column `TimeGenerated`;
+/// two days by the Logs Ingestion API's overview). Minutes less: a row is read some time before it is received.
+const OLDEST: SignedDuration = SignedDuration::from_mins(2 * 24 * 60 - 10);
+/// Further ahead than this, likewise.
+const NEWEST: SignedDuration = SignedDuration::from_hours(24);
+
+/// What a member becomes.
+#[derive(Clone, Copy)]
+pub(super) enum Rule {
+    /// Text.
+    Text(&'static str),
+    /// Compact JSON text.
+    Json(&'static str),
+    /// A JSON value.
+    Dynamic(&'static str),
+    /// A boolean, also from its text.
+    Boolean(&'static str),
+    /// Text that is a guid, else unmapped.
+    Guid(&'static str),
+    /// A time, else unmapped.
+    Time(&'static str),
+    /// `TimeGenerated`.
+    EventTime,
+    /// A number, rounded down to a whole one.
+    Floor(&'static str),
+    /// Not written in its turn, but kept for later.
+    Kept,
+    /// An object whose members have rules of their own.
+    Nested(&'static [Member]),
+}
+
+/// A member's name and what it becomes.
+pub(super) type Member = (&'static str, Rule);
+
+/// The most members that one table of rules names.
+const MOST_MEMBERS: usize = 32;
+
+/// Maps one record.
+pub(super) struct Mapper<'r, 'o> {
+    pub(super) row: RowWriter<'o>,
+    pub(super) facts: RowFacts,
+    /// The members without a column, as `"name":value,` under their path.
+    pub(super) unmapped: Vec<u8>,
+    /// The member whose rule says that it is kept.
+    pub(super) kept: Option<&'r str>,
+}
+
+impl<'r, 'o> Mapper<'r, 'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
+        Self { row: RowWriter::new(out), facts: RowFacts::default(), unmapped: Vec::new(), kept: None }
+    }
+
+    /// Writes the columns of an object's members; of duplicates the last counts.
+    pub(super) fn object(
+        &mut self,
+        members: &'static [Member],
+        text: &'r str,
+    ) -> Result<(), serde_json::Error> {
+        let mut found = [None; MOST_MEMBERS];
+        let mut others: Vec<(std::borrow::Cow<'r, str>, &'r str)> = Vec::new();
+        let mut hint = 0;
+        json::for_each_member(text, |name, value| {
+            // Records of one service name their members in one order: look behind the last one first.
+            let place = (hint..members.len()).chain(0..hint).find(|place| members[*place].0 == name);
+            if let Some(place) = place {
+                hint = place + 1;
+                found[place] = Some(value);
+            } else if let Some(other) = others.iter_mut().find(|(known, _)| *known == name) {
+                other.1 = value;
+            } else {
+                others.push((name, value));
+            }
+        })?;
+        for ((name, rule), value) in members.iter().zip(found) {
+            if let Some(value) = value.filter(|value| !json::is_empty(value)) {
+                self.member(name, *rule, value);
+            }
+        }
+        for (name, value) in others {
+            self.leave(&name, value);
+        }
+        Ok(())
+    }
+
+    fn member(&mut self, name: &'static str, rule: Rule, value: &'r str) {
+        match rule {
+            Rule::Text(column) => self.row.text(column, value),
+            Rule::Json(column) => self.row.json_text(column, value),
+            Rule::Dynamic(column) => self.row.dynamic(column, value),
+            Rule::Boolean(column) => match value {
+                "true" | "\"true\"" => self.row.literal(column, "true"),
+                "false" | "\"false\"" => self.row.literal(column, "false"),
+                _ => self.leave(name, value),
+            },
+            Rule::Guid(column) if is_guid(value) => self.row.literal(column, value),
+            Rule::Guid(_) => self.leave(name, value),
+            Rule::Time(column) => match time_of(value) {
+                Some((_, text)) => self.row.literal(column, &format!("\"{text}\"")),
+                None => self.leave(name, value),
+            },
+            Rule::EventTime => match time_of(value) {
+                Some((time, text)) => {
+                    self.facts.event_time = Some(time);
+                    self.row.literal("TimeGenerated", &format!("\"{text}\""));
+                }
+                None => self.leave(name, value),
+            },
+            Rule::Floor(column) => match floor(value) {
+                Some(number) => self.row.literal(column, &number.to_string()),
+                None => self.leave(name, value),
+            },
+            Rule::Kept => self.kept = Some(value),
+            Rule::Nested(members) => {
+                let start = self.unmapped.len();
+                self.unmapped.extend_from_slice(format!("\"{name}\":{{").as_bytes());
+                let inside = self.unmapped.len();
+                if self.object(members, value).is_err() {
+                    self.unmapped.truncate(start);
+                    self.leave(name, value);
+                } else if self.unmapped.len() == inside {
+                    self.unmapped.truncate(start);
+                } else {
+                    self.unmapped.pop();
+                    self.unmapped.extend_from_slice(b"},");
+                }
+            }
+        }
+    }
+
+    /// Puts a member without a column under `unmapped`.
+    fn leave(&mut self, name: &str, value: &str) {
+        if !json::is_empty(value) {
+            self.unmapped.extend_from_slice(json::text(&name).as_bytes());
+            self.unmapped.push(b':');
+            json::compact(value, &mut self.unmapped);
+            self.unmapped.push(b',');
+        }
+    }
+
+    /// Ends the row: the time of reading where the record has none, the true time where the service would replace it.
+    pub(super) fn end(mut self, now: Timestamp) -> RowFacts {
+        match self.facts.event_time {
+            None => self.row.time("TimeGenerated", now),
+            Some(time) if now.duration_since(time) > OLDEST || time.duration_since(now) > NEWEST => {
+                self.row.time(EVENT_TIME, time);
+            }
+            Some(_) => {}
+        }
+        self.facts.values_truncated = self.row.end();
+        self.facts
+    }
+}
+
+/// The whole part of a JSON number, if it fits a column of type int.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+fn floor(value: &str) -> Option<i32> {
+    let number: f64 = value.trim_matches('"').parse().ok()?;
+    let floor = number.floor();
+    (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&floor).then_some(floor as i32)
+}

@@ -1,0 +1,109 @@
+//! Rows of records that show one rule each.
+
+use super::*;
+
+const NOW: &str = "2026-05-04T12:00:00Z";
+
+fn map(table: Table, record: &str) -> String {
+    let mut row = Vec::new();
+    table.map(record.as_bytes(), NOW.parse().unwrap(), &mut row).unwrap();
+    String::from_utf8(row).unwrap()
+}
+
+fn trail(members: &str) -> String {
+    map(Table::AwsCloudTrail, &format!(r#"{{"eventTime":"2026-05-04T11:00:00Z",{members}}}"#))
+}
+
+#[test]
+fn values_are_carried_to_the_letter() {
+    insta::assert_snapshot!(
+        trail(r#""requestParameters" : { "n" : 12345678901234567890123.10 , "s":"a\u0041\"\\ b" }, "responseElements":null,"errorCode":"","apiVersion":["1", 2],"resources":[],"additionalEventData":"text \u00e9""#),
+        @r#"{"TimeGenerated":"2026-05-04T11:00:00Z","RequestParameters":"{\"n\":12345678901234567890123.10,\"s\":\"a\\u0041\\\"\\\\ b\"}","Resources":"[]","APIVersion":"[\"1\",2]","AdditionalEventData":"text \u00e9"}"#
+    );
+}
+
+#[test]
+fn what_has_no_column_goes_under_unmapped_by_its_path() {
+    insta::assert_snapshot!(
+        trail(r#""userIdentity":{"type":"AssumedRole","credentialId":"c","sessionContext":{"webIdFederationData":{"x" : 1},"sourceIdentity":"","attributes":{"mfaAuthenticated":"maybe"}}},"tlsDetails":{"keyExchange":"k"},"addendum":{"reason":"r"},"eventID":"no guid","additionalEventData":{}"#),
+        @r#"{"UserIdentityType":"AssumedRole","TimeGenerated":"2026-05-04T11:00:00Z","AdditionalEventData":"{\"unmapped\":{\"userIdentity\":{\"sessionContext\":{\"attributes\":{\"mfaAuthenticated\":\"maybe\"},\"webIdFederationData\":{\"x\":1}},\"credentialId\":\"c\"},\"eventID\":\"no guid\",\"tlsDetails\":{\"keyExchange\":\"k\"},\"addendum\":{\"reason\":\"r\"}}}"}"#
+    );
+    insta::assert_snapshot!(
+        trail(r#""new":1,"additionalEventData":{ "a" : 1 }"#),
+        @r#"{"TimeGenerated":"2026-05-04T11:00:00Z","AdditionalEventData":"{\"a\":1,\"unmapped\":{\"new\":1}}"}"#
+    );
+    insta::assert_snapshot!(
+        trail(r#""new":1,"additionalEventData":[2]"#),
+        @r#"{"TimeGenerated":"2026-05-04T11:00:00Z","AdditionalEventData":"{\"value\":[2],\"unmapped\":{\"new\":1}}"}"#
+    );
+}
+
+#[test]
+fn the_first_permission_of_a_security_group_has_columns() {
+    insta::assert_snapshot!(
+        trail(r#""requestParameters":{"ipPermissions":{"items":[{"ipProtocol":"tcp","fromPort":22,"toPort":23,"ipRanges":{"items":[{"cidrIp":"0.0.0.0/0"}]}},{"ipProtocol":"udp"}]}}"#),
+        @r#"{"TimeGenerated":"2026-05-04T11:00:00Z","RequestParameters":"{\"ipPermissions\":{\"items\":[{\"ipProtocol\":\"tcp\",\"fromPort\":22,\"toPort\":23,\"ipRanges\":{\"items\":[{\"cidrIp\":\"0.0.0.0/0\"}]}},{\"ipProtocol\":\"udp\"}]}}","CidrIp":"0.0.0.0/0","IpProtocol":"tcp","SourcePort":"22","DestinationPort":"23"}"#
+    );
+}
+
+#[test]
+fn escaped_and_repeated_names_count_as_one_and_the_last_wins() {
+    insta::assert_snapshot!(
+        trail(r#""event\u004eame":"First","eventName":"Last","odd":1,"odd":2"#),
+        @r#"{"TimeGenerated":"2026-05-04T11:00:00Z","EventName":"Last","AdditionalEventData":"{\"unmapped\":{\"odd\":2}}"}"#
+    );
+}
+
+#[test]
+fn times_that_the_service_would_replace_are_kept_in_a_column_of_ours() {
+    for (time, kept) in [
+        ("2026-05-04T11:00:00Z", false),
+        ("2026-05-02T12:11:00Z", false),
+        ("2026-05-02T12:00:00Z", true),
+        ("2020-01-01T00:00:00Z", true),
+        ("2026-05-05T11:59:00Z", false),
+        ("2026-05-05T12:01:00Z", true),
+    ] {
+        let row = map(Table::AwsCloudTrail, &format!(r#"{{"eventTime":"{time}"}}"#));
+        assert_eq!(row.contains(&format!(r#""EventTime_CF":"{time}""#)), kept, "{row}");
+        assert!(row.contains(&format!(r#""TimeGenerated":"{time}""#)), "{row}");
+    }
+}
+
+#[test]
+fn a_record_without_a_time_takes_the_time_of_reading() {
+    insta::assert_snapshot!(map(Table::AwsCloudTrail, r#"{"eventTime":"soon"}"#),
+        @r#"{"AdditionalEventData":"{\"unmapped\":{\"eventTime\":\"soon\"}}","TimeGenerated":"2026-05-04T12:00:00Z"}"#);
+}
+
+#[test]
+fn a_finding_of_either_casing_makes_the_same_row() {
+    let camel = r#"{"id":"1","accountId":111122223333,"severity":6.9,"updatedAt":"2026-05-04T11:00:00.123Z","type":"Recon:EC2/Portscan","resource":{"resourceType":"Instance"},"service":{"count":1.0}}"#;
+    let pascal = r#"{"Id":"1","AccountId":111122223333,"Severity":6.9,"UpdatedAt":"2026-05-04T11:00:00.123Z","Type":"Recon:EC2/Portscan","Resource":{"ResourceType":"Instance"},"Service":{"Count":1.0}}"#;
+    let row = map(Table::AwsGuardDuty, camel);
+    assert_eq!(row, map(Table::AwsGuardDuty, pascal));
+    insta::assert_snapshot!(row, @r#"{"AccountId":"111122223333","Id":"1","ActivityType":"Recon:EC2/Portscan","ResourceDetails":{"resourceType":"Instance"},"ServiceDetails":{"count":1.0},"Severity":6,"TimeGenerated":"2026-05-04T11:00:00.123Z"}"#);
+}
+
+#[test]
+fn what_can_be_repaired_is_and_the_rest_is_refused_alone() {
+    let mut out = b"before".to_vec();
+    let mut map = |record: &[u8]| Table::AwsCloudTrail.map(record, NOW.parse().unwrap(), &mut out);
+    assert!(map(b"{\"eventName\":\"a\tb\"}").unwrap().repaired);
+    assert!(map(b"{\"eventName\":\"\xff\"}").unwrap().repaired);
+    assert!(map(br#"{"eventName":"\ud800"}"#).unwrap().repaired);
+    assert!(!map(br#"{"eventName":"\ud83d\ude00"}"#).unwrap().repaired);
+    assert_eq!(map(br#"{"eventName":}"#), Err(Unreadable));
+    assert_eq!(map(b"[]"), Err(Unreadable));
+    assert!(out.starts_with(b"before{") && out.ends_with(b"}"));
+}
+
+#[test]
+fn the_columns_are_those_of_the_documented_tables() {
+    for table in Table::ALL {
+        let mut names: Vec<_> = table.columns().iter().map(|column| column.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), table.columns().len(), "{}", table.name());
+    }
+}
