@@ -1,10 +1,13 @@
 //! Pushes AWS security logs into Microsoft Sentinel's own tables, and loses none.
 
+pub mod batch;
 pub mod decode;
 pub mod failure;
 pub mod json;
 pub mod record;
+pub mod report;
 #[cfg(feature = "cli")]
 pub mod standin;
 pub mod table;
 pub mod task;
+pub mod trigger;

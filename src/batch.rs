@@ -1,0 +1,199 @@
+//! Rows → batches under the limit of one request, counted in bytes of the body as it is posted.
+//!
+//! Brackets and commas count; the limit is tested before a row is appended; a batch is never empty.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// The service's own limit of one call
+/// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>).
+pub const MAX_REQUEST_BYTES: usize = 1_048_576;
+
+/// The row alone is over the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the row has {bytes} bytes and one request carries {limit}")]
+pub struct RowTooLarge {
+    /// The row's bytes.
+    pub bytes: usize,
+    /// The bytes of a body that the limit allows.
+    pub limit: usize,
+}
+
+/// Rows that are posted together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    body: Vec<u8>,
+    rows: Vec<Place>,
+    /// The oldest time among the rows, for the lag.
+    pub oldest: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    record: u64,
+    /// One past the row's last byte in the body.
+    end: usize,
+}
+
+impl Batch {
+    const fn empty() -> Self {
+        Self { body: Vec::new(), rows: Vec::new(), oldest: None }
+    }
+
+    /// The body: a JSON array.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Never true of a batch that came out of a [`Batcher`].
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The range of records that the rows came from.
+    #[must_use]
+    pub fn records(&self) -> Range<u64> {
+        match (self.rows.first(), self.rows.last()) {
+            (Some(first), Some(last)) => first.record..last.record + 1,
+            _ => 0..0,
+        }
+    }
+
+    /// Two batches of half the rows each; none if there is but one row.
+    #[must_use]
+    pub fn halves(&self) -> Option<(Self, Self)> {
+        (self.len() > 1).then(|| {
+            let middle = self.len() / 2;
+            (self.part(0..middle), self.part(middle..self.len()))
+        })
+    }
+
+    fn part(&self, rows: Range<usize>) -> Self {
+        let start = rows.start.checked_sub(1).map_or(0, |before| self.rows[before].end);
+        let rows = &self.rows[rows];
+        let end = rows.last().map_or(start, |place| place.end);
+        let mut body = Vec::with_capacity(end - start + 1);
+        body.push(b'[');
+        // The byte before the first row is the bracket or the comma.
+        body.extend_from_slice(&self.body[start + 1..end]);
+        body.push(b']');
+        let rows = rows.iter().map(|place| Place { end: place.end - start, ..*place }).collect();
+        Self { body, rows, oldest: self.oldest }
+    }
+}
+
+/// Fills one batch after the other.
+#[derive(Debug)]
+pub struct Batcher {
+    limit: usize,
+    filling: Batch,
+}
+
+impl Batcher {
+    /// A batcher whose bodies have at most `limit` bytes.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self { limit, filling: Batch::empty() }
+    }
+
+    /// Appends a row; the batch that it did not fit into comes back full.
+    ///
+    /// # Errors
+    /// If the row alone is over the limit; the batch is as before then.
+    pub fn push(
+        &mut self,
+        record: u64,
+        row: &[u8],
+        time: Option<Timestamp>,
+    ) -> Result<Option<Batch>, RowTooLarge> {
+        if row.len() + 2 > self.limit {
+            return Err(RowTooLarge { bytes: row.len(), limit: self.limit - 2 });
+        }
+        let full = if self.filling.body.len() + 1 + row.len() + 1 > self.limit { self.take() } else { None };
+        let batch = &mut self.filling;
+        if batch.body.capacity() == 0 {
+            batch.body.reserve_exact(self.limit);
+        }
+        batch.body.push(if batch.rows.is_empty() { b'[' } else { b',' });
+        batch.body.extend_from_slice(row);
+        batch.rows.push(Place { record, end: batch.body.len() });
+        batch.oldest = batch.oldest.into_iter().chain(time).min();
+        Ok(full)
+    }
+
+    /// Takes the last batch, if it has rows.
+    pub fn take(&mut self) -> Option<Batch> {
+        let mut batch = std::mem::replace(&mut self.filling, Batch::empty());
+        batch.body.push(b']');
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn batches(limit: usize, rows: &[String]) -> (Vec<Batch>, Vec<u64>) {
+        let (mut batcher, mut full, mut refused) = (Batcher::new(limit), Vec::new(), Vec::new());
+        for (record, row) in rows.iter().enumerate() {
+            match batcher.push(record as u64, row.as_bytes(), None) {
+                Ok(batch) => full.extend(batch),
+                Err(_) => refused.push(record as u64),
+            }
+        }
+        full.extend(batcher.take());
+        (full, refused)
+    }
+
+    #[test]
+    fn the_limit_is_met_to_the_byte() {
+        // [aaa,bbb] has 9 bytes.
+        let rows = ["123".to_owned(), "456".to_owned()];
+        assert_eq!(batches(9, &rows).0.len(), 1);
+        assert_eq!(batches(8, &rows).0.len(), 2);
+        assert_eq!(batches(5, &rows).1, [0; 0]);
+        assert_eq!(batches(4, &rows).1, [0, 1]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_limit_is_passed_and_no_row_dropped(
+            sizes in proptest::collection::vec(1usize..60, 0..80),
+            limit in 10usize..120,
+        ) {
+            let rows: Vec<String> = sizes.iter().enumerate().map(|(i, n)| format!("{:>n$}", i + 1, n = *n)).collect();
+            let (full, refused) = batches(limit, &rows);
+            let mut seen = Vec::new();
+            for batch in &full {
+                prop_assert!(batch.body().len() <= limit && !batch.is_empty());
+                let numbers: Vec<u64> = serde_json::from_slice(batch.body()).unwrap();
+                prop_assert_eq!(numbers.len(), batch.len());
+                prop_assert_eq!(batch.records(), numbers[0] - 1..*numbers.last().unwrap());
+                if let Some((left, right)) = batch.halves() {
+                    let mut both: Vec<u64> = serde_json::from_slice(left.body()).unwrap();
+                    both.extend(serde_json::from_slice::<Vec<u64>>(right.body()).unwrap());
+                    prop_assert_eq!(&both, &numbers);
+                    prop_assert_eq!(left.records().end - 1, numbers[left.len() - 1] - 1);
+                    let again = right.halves().map_or(right.len(), |(a, b)| a.len() + b.len());
+                    prop_assert_eq!(again, right.len());
+                }
+                seen.extend(numbers.iter().map(|n| n - 1));
+            }
+            seen.extend(&refused);
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..rows.len() as u64).collect::<Vec<_>>());
+        }
+    }
+}

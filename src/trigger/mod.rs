@@ -1,0 +1,224 @@
+//! Invocation JSON → what to forward.
+//!
+//! Shapes are recognised by what they hold, fields that nobody knows are passed over, and envelopes are opened to
+//! whatever depth AWS packs them. Every record of an event counts. What has no known shape is named so, never dropped.
+
+mod eventbridge;
+mod s3;
+
+use serde_json::value::RawValue;
+
+use crate::failure::DEAD_LETTER_SCHEMA;
+use crate::json;
+use crate::table::Table;
+use crate::task::{TASK_SCHEMA, Task};
+
+/// One thing that an invocation asks for.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// To forward an object, or a range of it.
+    Object(Task),
+    /// To forward what the event itself carries.
+    Event {
+        /// The table it belongs to.
+        table: Table,
+        /// The record or finding.
+        record: String,
+        /// The event that it came in, for a letter.
+        event: Box<RawValue>,
+    },
+    /// Nothing.
+    Ignored(&'static str),
+    /// What nobody knows; kept for a letter.
+    Unknown(Box<RawValue>),
+}
+
+/// One message of a queue.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its id, by which the answer names it.
+    pub id: String,
+    /// How often it has been received, this time included.
+    pub receives: u32,
+    /// What it asks for.
+    pub items: Vec<Item>,
+}
+
+/// An invocation.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    /// From a queue: what fails for now comes again by itself.
+    Queue(Vec<Message>),
+    /// From anything else.
+    Direct(Vec<Item>),
+}
+
+/// Envelopes within envelopes: AWS makes four or five, an attacker any number.
+const MOST_ENVELOPES: u32 = 12;
+
+impl Trigger {
+    /// Reads an invocation.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut messages = Vec::new();
+        if let Some(records) = records(text)
+            && !records.is_empty()
+            && records.iter().all(|record| is_from(record, "aws:sqs"))
+        {
+            for record in records {
+                messages.push(message(record));
+            }
+            return Self::Queue(messages);
+        }
+        let mut items = Vec::new();
+        open(text, 0, &mut items);
+        Self::Direct(items)
+    }
+}
+
+fn message(record: &str) -> Message {
+    let [id, body, attributes] = json::pick(record, ["messageId", "body", "attributes"]).unwrap_or_default();
+    let receives = attributes
+        .and_then(|attributes| json::pick(attributes, ["ApproximateReceiveCount"]).ok()?[0])
+        .and_then(|count| json::string(count)?.parse().ok())
+        .unwrap_or(1);
+    let mut items = Vec::new();
+    open_text(body, record, 0, &mut items);
+    Message { id: string(id), receives, items }
+}
+
+/// Opens the JSON that a member holds as text.
+fn open_text(member: Option<&str>, around: &str, depth: u32, items: &mut Vec<Item>) {
+    match member.and_then(json::string) {
+        Some(text) => open(&text, depth + 1, items),
+        None => items.push(unknown(around)),
+    }
+}
+
+fn open(text: &str, depth: u32, items: &mut Vec<Item>) {
+    if depth > MOST_ENVELOPES || !open_known(text, depth, items) {
+        items.push(unknown(text));
+    }
+}
+
+/// Takes in a text of a known shape; false if it has none.
+fn open_known(text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
+    let Ok([schema, records, kind, message, detail_type, detail, payload, context, bucket, keys, event]) =
+        json::pick(
+            text,
+            [
+                "schema",
+                "Records",
+                "Type",
+                "Message",
+                "detail-type",
+                "detail",
+                "requestPayload",
+                "requestContext",
+                "s3Bucket",
+                "s3ObjectKey",
+                "Event",
+            ],
+        )
+    else {
+        return false;
+    };
+    if let Some(schema) = schema {
+        return open_ours(&string(Some(schema)), text, depth, items);
+    }
+    if let Some(records) = records {
+        return open_records(records, depth, items);
+    }
+    if event.is_some_and(|event| event == "\"s3:TestEvent\"") {
+        items.push(Item::Ignored("S3 tried whether it can notify"));
+        return true;
+    }
+    if let (Some(detail_type), Some(detail)) = (detail_type, detail) {
+        let item = eventbridge::item(&string(Some(detail_type)), detail, text);
+        return item.map(|item| items.push(item)).is_some();
+    }
+    if let (Some(_), Some(payload)) = (context, payload) {
+        open(payload, depth + 1, items);
+        return true;
+    }
+    if let (Some(bucket), Some(keys)) = (bucket, keys) {
+        return s3::announced_by_cloudtrail(bucket, keys, items);
+    }
+    if kind.is_some_and(|kind| kind == "\"Notification\"") && message.is_some() {
+        open_text(message, text, depth, items);
+        return true;
+    }
+    false
+}
+
+fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
+    match schema {
+        TASK_SCHEMA => Task::parse(text).map(|task| items.push(Item::Object(task))).is_some(),
+        DEAD_LETTER_SCHEMA => match json::pick(text, ["task", "event"]) {
+            Ok([Some(inner), _] | [None, Some(inner)]) => {
+                open(inner, depth + 1, items);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn open_records(records: &str, depth: u32, items: &mut Vec<Item>) -> bool {
+    let before = items.len();
+    let read = json::for_each_element(records, |record| {
+        if is_from(record, "aws:s3") {
+            items.push(s3::notified(record).unwrap_or_else(|| unknown(record)));
+        } else if is_from(record, "aws:sns") {
+            let message =
+                json::pick(record, ["Sns"]).ok().and_then(|[sns]| json::pick(sns?, ["Message"]).ok()?[0]);
+            open_text(message, record, depth, items);
+        } else if is_from(record, "aws:sqs") {
+            items.extend(message(record).items);
+        } else {
+            items.push(unknown(record));
+        }
+    });
+    if read.is_ok() && items.len() == before {
+        items.push(Item::Ignored("the list of records is empty"));
+    }
+    read.is_ok()
+}
+
+fn records(text: &str) -> Option<Vec<&str>> {
+    let [records] = json::pick(text, ["Records"]).ok()?;
+    let mut found = Vec::new();
+    json::for_each_element(records?, |record| found.push(record)).ok()?;
+    Some(found)
+}
+
+/// Whether the record says that it comes from that service; SNS alone writes the name with a capital.
+fn is_from(record: &str, service: &str) -> bool {
+    let sources = json::pick(record, ["eventSource", "EventSource"]).unwrap_or_default();
+    sources.into_iter().flatten().any(|source| json::string(source).as_deref() == Some(service))
+}
+
+/// The value of a JSON string, or nothing.
+fn string(text: Option<&str>) -> String {
+    text.and_then(json::string).unwrap_or_default().into_owned()
+}
+
+/// A non-empty JSON string's value.
+fn some_string(text: Option<&str>) -> Option<String> {
+    Some(string(text)).filter(|text| !text.is_empty())
+}
+
+/// The text as JSON; as a JSON string if it is none.
+fn raw(text: &str) -> Box<RawValue> {
+    RawValue::from_string(text.to_owned())
+        .or_else(|_| RawValue::from_string(json::text(&text)))
+        .unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+fn unknown(text: &str) -> Item {
+    Item::Unknown(raw(text))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Every event of `events/`, and what it asks for.
+
+use super::*;
+
+fn event(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/events/{name}.json", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// A word an item.
+fn words(items: &[Item]) -> Vec<&'static str> {
+    items
+        .iter()
+        .map(|item| match item {
+            Item::Object(_) => "object",
+            Item::Event { table, .. } => table.name(),
+            Item::Ignored(_) => "ignored",
+            Item::Unknown(_) => "unknown",
+        })
+        .collect()
+}
+
+fn all_words(text: &str) -> Vec<Vec<&'static str>> {
+    match Trigger::parse(text) {
+        Trigger::Queue(messages) => messages.iter().map(|message| words(&message.items)).collect(),
+        Trigger::Direct(items) => vec![words(&items)],
+    }
+}
+
+#[test]
+fn each_shape_is_recognised_by_what_it_holds() {
+    for (name, expected) in [
+        ("s3-notification", vec![vec!["object", "object"]]),
+        ("s3-test-event", vec![vec!["ignored"]]),
+        ("s3-object-removed", vec![vec!["ignored"]]),
+        ("eventbridge-object-created", vec![vec!["object"]]),
+        ("eventbridge-guardduty-finding", vec![vec!["AWSGuardDuty"]]),
+        ("eventbridge-cloudtrail-api-call", vec![vec!["AWSCloudTrail"]]),
+        ("eventbridge-console-sign-in", vec![vec!["AWSCloudTrail"]]),
+        ("sqs-s3-notification", vec![vec!["object"], vec!["object", "object"]]),
+        ("sqs-eventbridge-object-created", vec![vec!["object"]]),
+        ("sqs-guardduty-finding", vec![vec!["AWSGuardDuty"]]),
+        ("sqs-sns-s3-notification", vec![vec!["object"]]),
+        ("sqs-batch-mixed", vec![vec!["object"], vec!["AWSGuardDuty"], vec!["ignored"], vec!["unknown"]]),
+        ("task", vec![vec!["object"]]),
+        ("dead-letter-rejected", vec![vec!["object"]]),
+        ("unknown", vec![vec!["unknown"]]),
+    ] {
+        assert_eq!(all_words(&event(name)), expected, "{name}");
+    }
+    for name in ["cloudtrail-sns-message", "sns-s3-notification", "on-failure-destination"] {
+        let found = all_words(&event(name)).concat();
+        assert!(!found.is_empty() && !found.contains(&"unknown"), "{name}: {found:?}");
+    }
+}
+
+#[test]
+fn the_same_key_is_read_from_both_forms_of_notification() {
+    let key = "Audit Zürich+100%/x.json.gz";
+    let s3 = r#"{"Records":[{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"Audit+Z%C3%BCrich%2B100%25/x.json.gz","eTag":"e"}}}]}"#;
+    let eventbridge = format!(
+        r#"{{"source":"aws.s3","detail-type":"Object Created","detail":{{"bucket":{{"name":"b"}},"object":{{"key":"{key}","etag":"e"}}}}}}"#
+    );
+    for text in [s3, &eventbridge] {
+        let Trigger::Direct(items) = Trigger::parse(text) else { panic!("{text}") };
+        let [Item::Object(task)] = &items[..] else { panic!("{text}") };
+        assert_eq!((task.object.key.as_str(), task.object.etag.as_deref()), (key, Some("e")));
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_kept_whole() {
+    for text in
+        ["null", "[]", "7", "{\"a\":1}", "{\"Records\":{}}", "{\"Records\":[{\"eventSource\":\"aws:ses\"}]}"]
+    {
+        assert_eq!(all_words(text).concat(), ["unknown"], "{text}");
+    }
+    let message = r#"{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"no json","attributes":{"ApproximateReceiveCount":"7"}}]}"#;
+    let Trigger::Queue(messages) = Trigger::parse(message) else { panic!("no queue") };
+    assert_eq!((messages[0].id.as_str(), messages[0].receives), ("1", 7));
+    assert!(matches!(&messages[0].items[..], [Item::Unknown(text)] if text.get() == "\"no json\""));
+    assert_eq!(all_words(r#"{"Records":[]}"#), [["ignored"]]);
+}
+
+#[test]
+fn envelopes_without_end_are_given_up() {
+    let mut text = "{\"Records\":[]}".to_owned();
+    for _ in 0..MOST_ENVELOPES + 2 {
+        text = format!("{{\"requestContext\":{{}},\"requestPayload\":{text}}}");
+    }
+    assert_eq!(all_words(&text).concat(), ["unknown"]);
+}
