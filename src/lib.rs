@@ -1,11 +1,15 @@
 //! Pushes AWS security logs into Microsoft Sentinel's own tables, and loses none.
 
 pub mod batch;
+pub mod config;
+pub mod credential;
+pub mod deadline;
 pub mod decode;
 pub mod failure;
 pub mod json;
 pub mod record;
 pub mod report;
+pub mod sentinel;
 #[cfg(feature = "cli")]
 pub mod standin;
 pub mod table;

@@ -1,0 +1,139 @@
+//! The Azure wing: where rows go, how we are let in, and how often we ask again.
+
+mod collector;
+mod gzip;
+mod ingestion;
+mod retry;
+mod token;
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+pub use collector::DataCollectorSink;
+pub use ingestion::LogsIngestionSink;
+pub use token::TokenCache;
+
+use crate::deadline::Deadline;
+use crate::failure::{Disposition, Reason};
+use crate::table::Table;
+
+/// Why an upload was not taken.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum UploadError {
+    /// 408, 429, 5xx, a time-out, a broken connection: retried at once, then through the queue.
+    #[error("Sentinel is not to be had for now ({what})")]
+    Unavailable {
+        /// The status or the kind of failure.
+        what: String,
+        /// How long the service asked us to wait.
+        after: Option<Duration>,
+    },
+    /// 400: never the same again; the batch is bisected.
+    #[error("Sentinel rejected the rows ({code}); request id {request_id}")]
+    Rejected {
+        /// The service's code.
+        code: String,
+        /// By which Microsoft's logs know the request.
+        request_id: String,
+    },
+    /// 413: never the same again; the batch is halved.
+    #[error("Sentinel found the request too large (413)")]
+    TooLarge,
+    /// 401 after a fresh token, or no token at all: an operator mends it.
+    #[error("Entra or Sentinel does not let us in ({what})")]
+    Unauthorized {
+        /// The status or Entra's code, and what to do.
+        what: String,
+    },
+    /// 403: an operator mends it.
+    #[error(
+        "our identity lacks the role Monitoring Metrics Publisher on the rule, or it is not in force yet ({code})"
+    )]
+    Forbidden {
+        /// The service's code.
+        code: String,
+    },
+    /// 404, or a stream that the rule does not have: an operator mends it.
+    #[error("the endpoint, the rule or its stream does not exist ({code})")]
+    Misconfigured {
+        /// The service's code.
+        code: String,
+        /// The status.
+        status: u16,
+    },
+}
+
+impl UploadError {
+    /// What helps.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unavailable { after, .. } => Disposition::Retryable { after: *after },
+            Self::Rejected { .. } => Disposition::Poison(Reason::Rejected),
+            Self::TooLarge => Disposition::Poison(Reason::TooLarge),
+            Self::Unauthorized { .. } => Disposition::Permanent(Reason::Unauthorized),
+            Self::Forbidden { .. } => Disposition::Permanent(Reason::Forbidden),
+            Self::Misconfigured { .. } => Disposition::Permanent(Reason::Misconfigured),
+        }
+    }
+
+    /// The HTTP status, if one was answered.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unavailable { .. } => None,
+            Self::Rejected { .. } => Some(400),
+            Self::TooLarge => Some(413),
+            Self::Unauthorized { .. } => Some(401),
+            Self::Forbidden { .. } => Some(403),
+            Self::Misconfigured { status, .. } => Some(*status),
+        }
+    }
+}
+
+/// What an upload took, whether or not it was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UploadCosts {
+    /// Compressed bytes of the body.
+    pub bytes: u64,
+    /// Answers 429.
+    pub throttled: u64,
+    /// Other failed tries.
+    pub failed: u64,
+    /// From the first try to the last answer.
+    pub elapsed: Duration,
+}
+
+/// Where batches go.
+pub trait LogSink: Send + Sync + 'static {
+    /// Posts a body, a JSON array, to the table's stream; asks again while that can help and time allows.
+    fn upload(
+        &self,
+        table: Table,
+        body: &[u8],
+        deadline: Deadline,
+    ) -> impl Future<Output = (UploadCosts, Result<(), UploadError>)> + Send;
+}
+
+/// Either API behind one name.
+pub enum Sink<P> {
+    /// The Logs Ingestion API.
+    LogsIngestion(LogsIngestionSink<P>),
+    /// The legacy API.
+    DataCollector(DataCollectorSink),
+}
+
+impl<P: crate::credential::ProofSource + 'static> LogSink for Sink<P> {
+    async fn upload(
+        &self,
+        table: Table,
+        body: &[u8],
+        deadline: Deadline,
+    ) -> (UploadCosts, Result<(), UploadError>) {
+        match self {
+            Self::LogsIngestion(sink) => sink.upload(table, body, deadline).await,
+            Self::DataCollector(sink) => sink.upload(table, body, deadline).await,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Tokens of Entra: one exchange at a time, kept until shortly before their end.
+//!
+//! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::UploadError;
+use crate::config::LogsIngestion;
+use crate::credential::{Proof, ProofSource};
+use crate::failure::Disposition;
+
+/// A token is renewed this long before its end.
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
+/// How long one exchange may take.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Entra's codes for what passes by itself
+/// (<https://learn.microsoft.com/entra/identity-platform/reference-error-codes>); 70021 for the first minutes of a new
+/// federated credential, 700024 for an assertion that was too old, which the next one is not.
+const PASSING_CODES: [u32; 6] = [90006, 90024, 90033, 90055, 70021, 700_024];
+
+struct Token {
+    text: Arc<SecretString>,
+    renew_at: Instant,
+}
+
+/// The token that all uploads share.
+pub struct TokenCache<P> {
+    client: Client,
+    url: String,
+    client_id: String,
+    scope: &'static str,
+    proofs: P,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    access_token: SecretString,
+    expires_in: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct Refused {
+    #[serde(default)]
+    error_codes: Vec<u32>,
+}
+
+impl<P: ProofSource> TokenCache<P> {
+    /// A cache for the identity of the settings.
+    pub fn new(client: Client, settings: &LogsIngestion, proofs: P) -> Self {
+        Self {
+            client,
+            url: format!("{}/{}/oauth2/v2.0/token", settings.authority, settings.tenant_id),
+            client_id: settings.client_id.clone(),
+            scope: settings.cloud.scope(),
+            proofs,
+            token: Mutex::default(),
+        }
+    }
+
+    /// A token that holds for a while yet. Those who ask meanwhile wait for the same exchange.
+    ///
+    /// # Errors
+    /// If there is none to be had for now, or Entra does not know us.
+    pub async fn token(&self) -> Result<Arc<SecretString>, UploadError> {
+        let mut kept = self.token.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| Instant::now() < token.renew_at) {
+            return Ok(Arc::clone(&token.text));
+        }
+        let asked_at = Instant::now();
+        let granted = self.exchange().await?;
+        let text = Arc::new(granted.access_token);
+        let lifetime = Duration::from_secs(granted.expires_in).saturating_sub(RENEW_BEFORE);
+        *kept = Some(Token { text: Arc::clone(&text), renew_at: asked_at + lifetime });
+        Ok(text)
+    }
+
+    /// Forgets a token that was refused; a newer one stays.
+    pub async fn forget(&self, refused: &Arc<SecretString>) {
+        let mut kept = self.token.lock().await;
+        if kept.as_ref().is_some_and(|token| Arc::ptr_eq(&token.text, refused)) {
+            *kept = None;
+        }
+    }
+
+    async fn exchange(&self) -> Result<Granted, UploadError> {
+        let proof = self.proofs.proof().await.map_err(|error| match error.disposition() {
+            Disposition::Retryable { after } => UploadError::Unavailable { what: error.to_string(), after },
+            _ => UploadError::Unauthorized { what: error.to_string() },
+        })?;
+        let sent = self
+            .client
+            .post(&self.url)
+            .timeout(EXCHANGE_TIMEOUT)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(self.form(&proof))
+            .send()
+            .await;
+        let unavailable = |what: String| UploadError::Unavailable { what, after: None };
+        let response =
+            sent.map_err(|error| unavailable(format!("Entra: {}", super::ingestion::kind_of(&error))))?;
+        let status = response.status();
+        let body =
+            response.bytes().await.map_err(|_| unavailable("Entra: the answer broke off".to_owned()))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body)
+                .map_err(|_| unavailable("Entra: the answer is no token".to_owned()));
+        }
+        let codes = serde_json::from_slice::<Refused>(&body).unwrap_or_default().error_codes;
+        let passes = status.is_server_error()
+            || matches!(status.as_u16(), 408 | 429)
+            || codes.iter().any(|code| PASSING_CODES.contains(code));
+        let names: Vec<_> = codes.iter().map(|code| format!("AADSTS{code}")).collect();
+        let what = format!("Entra: {} {}", status.as_u16(), names.join(" "));
+        Err(if passes { unavailable(what) } else { UploadError::Unauthorized { what } })
+    }
+
+    fn form(&self, proof: &Proof) -> String {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("client_id", &self.client_id);
+        form.append_pair("scope", self.scope);
+        form.append_pair("grant_type", "client_credentials");
+        match proof {
+            Proof::Secret(secret) => form.append_pair("client_secret", secret.expose_secret()),
+            Proof::Assertion(assertion) => form
+                .append_pair("client_assertion_type", ASSERTION_TYPE)
+                .append_pair("client_assertion", assertion.expose_secret()),
+        };
+        form.finish()
+    }
+}
