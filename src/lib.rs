@@ -1,11 +1,14 @@
 //! Pushes AWS security logs into Microsoft Sentinel's own tables, and loses none.
 
+pub mod aws;
 pub mod batch;
 pub mod config;
 pub mod credential;
 pub mod deadline;
 pub mod decode;
 pub mod failure;
+pub mod forward;
+pub mod handler;
 pub mod json;
 pub mod record;
 pub mod report;

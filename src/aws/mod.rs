@@ -1,0 +1,38 @@
+//! The AWS wing: objects of S3, queues, and what proves who we are; a trait beside each implementation.
+
+mod credential;
+mod http;
+mod objects;
+mod queues;
+
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use rustls::{ClientConfig, RootCertStore};
+
+pub use credential::{AzureProofs, Secrets};
+pub use objects::{Chunks, ObjectReader, ReadError, S3Objects};
+pub use queues::{Queue, QueueError, SqsQueue};
+
+/// The one HTTP client of both clouds: one set of embedded roots, one pool of connections.
+///
+/// # Errors
+/// If the client can't be built.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // ring supports both protocol versions, so the versions can always be set.
+    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = reqwest::Client::builder().connect_timeout(std::time::Duration::from_secs(5)).no_proxy();
+    match tls {
+        Ok(tls) => {
+            builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
+        }
+        Err(_) => builder.build(),
+    }
+}
+
+/// The SDK's settings: region, credentials and endpoints as the environment says.
+pub async fn sdk_config(client: reqwest::Client) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http::SharedClient::new(client)).load().await
+}

@@ -1,0 +1,116 @@
+//! Reads objects of S3, chunk by chunk.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::failure::{Disposition, Reason};
+use crate::task::ObjectRef;
+
+/// Why an object can't be read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// S3 can't be reached, is busy, or broke off: again.
+    #[error("S3 can't be read for now ({code})")]
+    Unavailable {
+        /// The code.
+        code: String,
+    },
+    /// 403: an operator mends it.
+    #[error(
+        "AWS denies reading the object ({code}): the function's role needs s3:GetObject, and kms:Decrypt on its key"
+    )]
+    Denied {
+        /// The code.
+        code: String,
+    },
+    /// The bucket is not one of `ALLOWED_BUCKETS`.
+    #[error("the bucket is not in ALLOWED_BUCKETS")]
+    NotAllowed,
+    /// The object, or that version of it, is gone.
+    #[error("the object is gone or was replaced ({code})")]
+    Gone {
+        /// The code.
+        code: String,
+    },
+}
+
+impl ReadError {
+    /// What helps.
+    #[must_use]
+    pub const fn disposition(&self) -> Disposition {
+        match self {
+            Self::Unavailable { .. } => Disposition::Retryable { after: None },
+            Self::Denied { .. } => Disposition::Permanent(Reason::AccessDenied),
+            Self::NotAllowed => Disposition::Poison(Reason::AccessDenied),
+            Self::Gone { .. } => Disposition::Poison(Reason::NotFound),
+        }
+    }
+}
+
+/// The bytes of an object as they come.
+pub trait Chunks: Send {
+    /// The next bytes; none at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, ReadError>> + Send;
+}
+
+/// Where objects are read.
+pub trait ObjectReader: Send + Sync + 'static {
+    /// What reading one yields.
+    type Chunks: Chunks;
+    /// Opens an object.
+    fn open(&self, object: &ObjectRef) -> impl Future<Output = Result<Self::Chunks, ReadError>> + Send;
+}
+
+/// Objects of S3.
+pub struct S3Objects {
+    client: Client,
+}
+
+impl S3Objects {
+    /// With the SDK's settings.
+    #[must_use]
+    pub fn new(config: &aws_config::SdkConfig) -> Self {
+        // Buckets are named in the path where the endpoint is not AWS's own.
+        let path_style = config.endpoint_url().is_some();
+        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
+        Self { client: Client::from_conf(config) }
+    }
+}
+
+impl ObjectReader for S3Objects {
+    type Chunks = ByteStream;
+
+    async fn open(&self, object: &ObjectRef) -> Result<ByteStream, ReadError> {
+        let request = self.client.get_object().bucket(&object.bucket).key(&object.key);
+        let request = match (&object.version_id, &object.etag) {
+            (Some(version), _) => request.version_id(version),
+            (None, Some(etag)) => request.if_match(format!("\"{}\"", etag.trim_matches('"'))),
+            (None, None) => request,
+        };
+        request.send().await.map(|output| output.body).map_err(|error| classify(&error))
+    }
+}
+
+fn classify<E: ProvideErrorMetadata>(
+    error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+) -> ReadError {
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
+    match (status, code.as_str()) {
+        (_, "InvalidObjectState") | (403, _) => ReadError::Denied { code },
+        (404 | 412, _) => ReadError::Gone { code },
+        (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },
+        _ => ReadError::Unavailable { code },
+    }
+}
+
+impl Chunks for ByteStream {
+    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        self.try_next().await.map_err(|_| ReadError::Unavailable { code: "the body broke off".to_owned() })
+    }
+}
