@@ -1,7 +1,6 @@
 """The real template.yaml, deployed to the emulator with the function built on this machine."""
 
 import io
-import json
 import os
 import platform
 import shutil
@@ -14,13 +13,14 @@ from typing import Any
 from botocore.exceptions import WaiterError
 
 from local import standin
+from local.deployment import BUCKET, STACK_NAME, Deployment
 from local.emulator import Emulator
 from local.processes import Child, Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "target" / "local"
-STACK_NAME = "sentinel-forwarder"
-BUCKET = "trail-logs"
+# The second one holds a blank, a plus and a letter that is not ASCII.
+KEY_PREFIXES = "AWSLogs/,Audit Zürich+2026/"
 _ARTEFACTS = "deployment-artefacts"
 _DEPLOY_SECONDS = 120
 
@@ -43,7 +43,7 @@ class Binaries:
         return binaries
 
 
-class Stack:
+class Stack(Deployment):
     """Emulator, stand-in and deployed template: all that runs, as one."""
 
     def __init__(self, binaries: Binaries, outlives: bool = False) -> None:
@@ -51,11 +51,12 @@ class Stack:
         self.folder = Path(tempfile.mkdtemp(prefix="stack-", dir=FOLDER))
         self.children: list[Child] = []
         try:
-            self.standin, child = standin.start(binaries.sentinelctl, self.folder, outlives)
+            azure, child = standin.start(binaries.sentinelctl, self.folder, outlives)
             self.children.append(child)
             self.emulator = Emulator(self.folder, outlives)
             self.children.append(self.emulator.child)
-            self._create_bucket()
+            super().__init__(self.emulator.endpoint, azure, {})
+            self._create_buckets()
             self.outputs = self._deploy(binaries.forwarder)
             self._mend_concurrency()
         except BaseException:
@@ -77,45 +78,11 @@ class Stack:
             log.replace(FOLDER / log.name)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client of the emulator."""
-        return self.emulator.client(service)
-
-    def put_object(self, key: str, body: bytes) -> None:
-        """Put a file into the trail's bucket."""
-        self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
-
-    def put_finding(self, finding: dict[str, Any]) -> None:
-        """Put a GuardDuty finding onto the default bus, as GuardDuty does."""
-        entry = {"Source": "aws.guardduty", "DetailType": "GuardDuty Finding", "Detail": json.dumps(finding)}
-        answer = self.client("events").put_events(Entries=[entry])
-        if answer["FailedEntryCount"]:
-            raise Failure(f"the bus refused the finding: {answer['Entries']}")
-
-    def send_work(self, body: str) -> None:
-        """Send a message straight to the work queue."""
-        self.client("sqs").send_message(QueueUrl=self.outputs["WorkQueueUrl"], MessageBody=body)
-
-    def depth(self, output: str) -> int:
-        """Count the messages of a queue, those in flight included."""
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
-        return sum(int(answer["Attributes"][name]) for name in names)
-
-    def dead_letters(self) -> list[dict[str, Any]]:
-        """Read the dead letters without removing them."""
-        queue = self.client("sqs")
-        url = self.outputs["DeadLetterQueueUrl"]
-        answer = queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
-        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
-
-    def _create_bucket(self) -> None:
+    def _create_buckets(self) -> None:
         storage = self.client("s3")
         storage.create_bucket(Bucket=BUCKET)
-        storage.put_bucket_notification_configuration(
-            Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}}
-        )
         storage.create_bucket(Bucket=_ARTEFACTS)
+        self.notify(True)
 
     def _deploy(self, forwarder: Path) -> dict[str, str]:
         package = io.BytesIO()
@@ -151,6 +118,7 @@ class Stack:
     def _parameters(self) -> dict[str, str]:
         return {
             "BucketName": BUCKET,
+            "KeyPrefixes": KEY_PREFIXES,
             "Architecture": "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64",
             "SentinelEndpoint": self.standin.url,
             "SentinelDcrId": standin.DCR,
