@@ -7,7 +7,9 @@ from pathlib import Path
 
 FLOORS = {
     "failure": 0,
+    "json": 0,
     "record": 0,
+    "task": 0,
     "config": 1,
     "trigger": 1,
     "decode": 1,
