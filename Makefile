@@ -91,23 +91,25 @@ template: $(DEPLOY_STAMP) ## Lint template.yaml
 	$(DEPLOY)/sam validate --lint --template template.yaml
 	$(DEPLOY)/cfn-lint template.yaml
 
-# cargo-lambda runs cargo, and cargo finds zig by the PATH.
+# A machine without the other processor's standard library builds for itself, unless a processor was asked for.
 .PHONY: build
 build: $(DEPLOY_STAMP) ## Build the function for Lambda into target/lambda (ARCH=arm64 or x86_64)
-	@target=$(if $(filter arm64,$(ARCH)),aarch64,$(ARCH))-unknown-linux-gnu; \
+	@arch=$(ARCH); host=$$(uname -m | sed 's/aarch64/arm64/'); \
+	target=$${arch/arm64/aarch64}-unknown-linux-gnu; \
 	if [[ ! -d "$$(rustc --print sysroot)/lib/rustlib/$$target" ]]; then \
 	  echo "Rust's standard library for $$target is not installed: rustup target add $$target" >&2; \
-	  host=$$(uname -m | sed 's/aarch64/arm64/'); \
-	  echo "On this machine works: make build ARCH=$$host (then deploy with Architecture=$$host)" >&2; \
-	  exit 1; \
-	fi
+	  if [[ "$(origin ARCH)" != file ]]; then exit 1; fi; \
+	  arch=$$host; \
+	  echo "Building for this machine instead; deploy it with Architecture=$$arch" >&2; \
+	fi; \
 	PATH="$(CURDIR)/$(DEPLOY):$$PATH" cargo-lambda lambda build --locked --release --no-default-features \
-	  --bin sentinel-forwarder $(if $(filter arm64,$(ARCH)),--arm64,--x86-64) --lambda-dir target/lambda
-	@echo "target/lambda/sentinel-forwarder/bootstrap is built for $(ARCH)"
+	  --bin sentinel-forwarder $$([[ $$arch == arm64 ]] && echo --arm64 || echo --x86-64) --lambda-dir target/lambda; \
+	echo "target/lambda/sentinel-forwarder/bootstrap is built for $$arch"
 
-# What `sam build` runs.
+# What `sam build` runs: never for another processor than the template's.
 .PHONY: build-ForwarderFunction
-build-ForwarderFunction: build
+build-ForwarderFunction:
+	$(MAKE) build ARCH=$(ARCH)
 	cp target/lambda/sentinel-forwarder/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
 
 .PHONY: deploy

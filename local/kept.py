@@ -57,5 +57,5 @@ def stop() -> bool:
 
 
 def _is_ours(pid: int) -> bool:
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return any(part in shown.stdout for part in _OURS) and os.getpgid(pid) == pid

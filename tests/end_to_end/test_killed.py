@@ -14,7 +14,7 @@ SECONDS = 60
 
 def bootstraps(stack: Stack) -> list[int]:
     """Find the function's processes: those that run from the stack's own folder."""
-    shown = subprocess.run(["ps", "-eo", "pid=,command="], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["ps", "-ww", "-eo", "pid=,command="], capture_output=True, text=True, check=True)
     lines = [line.split(None, 1) for line in shown.stdout.splitlines()]
     return [int(pid) for pid, command in lines if str(stack.folder) in command and command.rstrip().endswith("bootstrap")]
 
@@ -28,9 +28,11 @@ def test_a_killed_function_gets_the_message_again(stack: Stack) -> None:
         stack.put_object(trail.key("killed"), trail.file(1, 2))
         wait_for("the rows are taken", SECONDS, lambda: counts(stack)["AWSCloudTrail"] == 2)
         assert stack.depth("WorkQueueUrl") == 1
-        for pid in wait_for("the function runs", SECONDS, lambda: bootstraps(stack)):
-            os.kill(pid, signal.SIGKILL)
+        running = bootstraps(stack)
+        assert running
         stack.standin.clear_faults()
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
         wait_for("the message is done with", SECONDS, lambda: not stack.depth("WorkQueueUrl"))
     finally:
         queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1800"})
