@@ -1,0 +1,156 @@
+# The tools live in .tools, at the versions of local/requirements-*.txt and of the two lines below; a stamp beside
+# each says what is installed, so nothing is fetched twice.
+MACHETE_VERSION := 0.9.2
+DENY_VERSION := 0.20.2
+
+ARCH ?= arm64
+BIN_DIR ?= target/debug
+EVENT ?= events/s3-notification.json
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+LOCAL := .tools/local/bin/python
+DEPLOY := .tools/deploy/bin
+LOCAL_STAMP := .tools/local.stamp
+DEPLOY_STAMP := .tools/deploy.stamp
+MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
+DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
+
+export BIN_DIR
+export SAM_CLI_TELEMETRY := 0
+# Only `sam validate` wants a region, and any will do; a region of your own stays.
+export AWS_DEFAULT_REGION ?= us-east-1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+.PHONY: run
+run: binaries $(LOCAL_STAMP) ## Send sample logs through the whole chain on this machine and show what landed (KEEP=1 leaves it running)
+	@$(LOCAL) -m local.run
+
+.PHONY: stop
+stop: $(LOCAL_STAMP) ## End what KEEP=1 make run left running
+	@$(LOCAL) -m local.run --stop
+
+.PHONY: invoke
+invoke: binaries $(LOCAL_STAMP) $(DEPLOY_STAMP) ## Invoke the local function with one event: make invoke EVENT=events/s3-notification.json
+	@$(LOCAL) -m local.invoke $(DEPLOY)/cargo-lambda $(EVENT)
+
+.PHONY: test
+test: cargo-test end-to-end ## Run all tests, the end-to-end ones with the real function on a local AWS
+
+.PHONY: cargo-test
+cargo-test: ## Run the tests of the crate alone
+	cargo test --locked
+
+.PHONY: end-to-end
+end-to-end: binaries $(LOCAL_STAMP) ## Run the end-to-end tests alone (ARGS='-k finding' picks some)
+	$(LOCAL) -m pytest -q -p no:cacheprovider tests/end_to_end $(ARGS)
+
+.PHONY: check
+check: fmt clippy test doc floors deny machete template ## Run all that CI runs
+
+.PHONY: fmt
+fmt: ## Check the formatting
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: ## Lint, with and without the command line
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features --bin sentinel-forwarder -- -D warnings
+
+.PHONY: doc
+doc: ## Build the documentation, warnings denied
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+.PHONY: floors
+floors: ## Check that imports go down only
+	$(PYTHON) local/floors.py src
+
+.PHONY: deny
+deny: $(DENY_STAMP) ## Check licences, sources and banned crates
+	.tools/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+
+.PHONY: advisories
+advisories: $(DENY_STAMP) ## Check for known vulnerabilities (fetches the advisory database from GitHub)
+	.tools/bin/cargo-deny --locked check advisories
+
+.PHONY: machete
+machete: $(MACHETE_STAMP) ## Check for dependencies that nothing uses
+	.tools/bin/cargo-machete --skip-target-dir
+
+.PHONY: template
+template: $(DEPLOY_STAMP) ## Lint template.yaml
+	$(DEPLOY)/sam validate --lint --template template.yaml
+	$(DEPLOY)/cfn-lint template.yaml
+
+# A machine without the other processor's standard library builds for itself, unless a processor was asked for.
+.PHONY: build
+build: $(DEPLOY_STAMP) ## Build the function for Lambda into target/lambda (ARCH=arm64 or x86_64)
+	@arch=$(ARCH); host=$$(uname -m | sed 's/aarch64/arm64/'); \
+	target=$${arch/arm64/aarch64}-unknown-linux-gnu; \
+	if [[ ! -d "$$(rustc --print sysroot)/lib/rustlib/$$target" ]]; then \
+	  echo "Rust's standard library for $$target is not installed: rustup target add $$target" >&2; \
+	  if [[ "$(origin ARCH)" != file ]]; then exit 1; fi; \
+	  arch=$$host; \
+	  echo "Building for this machine instead; deploy it with Architecture=$$arch" >&2; \
+	fi; \
+	PATH="$(CURDIR)/$(DEPLOY):$$PATH" cargo-lambda lambda build --locked --release --no-default-features \
+	  --bin sentinel-forwarder $$([[ $$arch == arm64 ]] && echo --arm64 || echo --x86-64) --lambda-dir target/lambda; \
+	echo "target/lambda/sentinel-forwarder/bootstrap is built for $$arch"
+
+# What `sam build` runs: never for another processor than the template's.
+.PHONY: build-ForwarderFunction
+build-ForwarderFunction:
+	$(MAKE) build ARCH=$(ARCH)
+	cp target/lambda/sentinel-forwarder/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
+
+.PHONY: deploy
+deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters (ARCH=arm64 or x86_64)
+	ARCH=$(ARCH) $(DEPLOY)/sam build --parameter-overrides Architecture=$(ARCH)
+	$(DEPLOY)/sam deploy --guided --parameter-overrides Architecture=$(ARCH)
+
+.PHONY: clean
+clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
+	cargo clean
+	rm -rf .aws-sam
+
+.PHONY: binaries
+binaries:
+	cargo build --locked --bins
+
+$(LOCAL_STAMP): local/requirements-local.txt
+	$(call venv,local,$<,$@)
+
+$(DEPLOY_STAMP): local/requirements-deploy.txt
+	$(call venv,deploy,$<,$@)
+
+$(MACHETE_STAMP):
+	$(call crate,cargo-machete,$(MACHETE_VERSION),$@)
+
+$(DENY_STAMP):
+	$(call crate,cargo-deny,$(DENY_VERSION),$@)
+
+define venv
+	@echo "Installing $(2) into .tools/$(1)"
+	@rm -rf .tools/$(1)
+	@mkdir -p .tools
+	@$(PYTHON) -m venv .tools/$(1)
+	@.tools/$(1)/bin/pip install --quiet --requirement $(2)
+	@touch $(3)
+endef
+
+define crate
+	@echo "Building $(1) $(2) into .tools/bin (minutes, once)"
+	@mkdir -p .tools
+	@CARGO_TARGET_DIR=.tools/build cargo install --quiet --locked --debug --root .tools $(1)@$(2)
+	@rm -rf .tools/build
+	@touch $(3)
+endef

@@ -1,0 +1,90 @@
+"""One local stack for all end-to-end tests; each test that uses it finds it empty."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import standin
+from local.deployment import BUCKET
+from local.objects import objects
+from local.processes import exit_on_signals, wait_for
+from local.stack import Binaries, Stack
+from runtime_api import Function
+
+Start = Callable[..., Function]
+
+
+@pytest.fixture(scope="session")
+def session_stack() -> Iterator[Stack]:
+    """The template, deployed with the built function."""
+    exit_on_signals()
+    with Stack(Binaries.built()) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(session_stack: Stack) -> Stack:
+    """The stack with empty queues, no rows and no faults."""
+    queues = session_stack.client("sqs")
+    for output in ("WorkQueueUrl", "DeadLetterQueueUrl"):
+        queues.purge_queue(QueueUrl=session_stack.outputs[output])
+    wait_for("the queues are empty", 30, lambda: not session_stack.depth("WorkQueueUrl"))
+    session_stack.standin.reset()
+    return session_stack
+
+
+@pytest.fixture(scope="session")
+def session_samples(session_stack: Stack) -> None:
+    """The sample objects, under the keys that the sample events name, put without a notification."""
+    with session_stack.quiet_bucket():
+        for key, content in objects():
+            session_stack.put_object(key, content)
+
+
+@pytest.fixture
+def start(stack: Stack, session_samples: None, tmp_path: Path) -> Iterator[Start]:
+    """Start the function as Lambda would, against the stack; keywords change its environment."""
+    started: list[Function] = []
+
+    def run(**changes: str) -> Function:
+        environment = function_environment(stack) | changes
+        function = Function(Binaries.built().forwarder, environment, tmp_path / f"function-{len(started)}.log")
+        started.append(function)
+        return function
+
+    yield run
+    for function in started:
+        function.__exit__()
+
+
+def function_environment(stack: Stack) -> dict[str, str]:
+    """Return the environment that template.yaml gives the function, and the addresses of the stand-ins."""
+    return {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": stack.endpoint,
+        "SENTINEL_ENDPOINT": stack.standin.url,
+        "SENTINEL_DCR_ID": standin.DCR,
+        "AZURE_AUTHORITY_HOST": stack.standin.url,
+        "AZURE_TENANT_ID": standin.TENANT,
+        "AZURE_CLIENT_ID": standin.CLIENT_ID,
+        "ALLOWED_BUCKETS": BUCKET,
+        "WORK_QUEUE_URL": stack.outputs["WorkQueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
+        "LEDGER_TABLE": stack.outputs["LedgerTable"],
+    }
+
+
+def notification(key: str) -> str:
+    """Write an S3 notification about a key that is encoded already."""
+    record = {
+        "eventVersion": "2.5",
+        "eventSource": "aws:s3",
+        "awsRegion": "us-east-1",
+        "eventName": "ObjectCreated:Put",
+        "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 1}},
+    }
+    return json.dumps({"Records": [record]})

@@ -1,0 +1,127 @@
+"""A Lambda Runtime API for one process, so that a test can invoke the real binary and read its answer.
+
+Protocol: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+"""
+
+import json
+import os
+import queue
+import subprocess
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+_PREFIX = "/2018-06-01/runtime/"
+_ARN = "arn:aws:lambda:us-east-1:111122223333:function:sentinel-forwarder"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the function made of an invocation; `kind` is response, error or init."""
+
+    kind: str
+    body: Any
+
+
+class _Api(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.invocations: queue.Queue[tuple[str, str, int]] = queue.Queue()
+        self.answers: queue.Queue[Answer] = queue.Queue()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Api
+
+    def do_GET(self) -> None:
+        """Hand out the next invocation, however long it takes to come."""
+        identity, event, deadline_ms = self.server.invocations.get()
+        self.send_response(200)
+        self.send_header("Lambda-Runtime-Aws-Request-Id", identity)
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline_ms))
+        self.send_header("Lambda-Runtime-Invoked-Function-Arn", _ARN)
+        self._end(event.encode())
+
+    def do_POST(self) -> None:
+        """Take an answer or an error."""
+        length = self.headers.get("Content-Length")
+        body = self.rfile.read(int(length)) if length else self._chunks()
+        kind = "init" if "/init/" in self.path else self.path.rsplit("/", 1)[1]
+        self.server.answers.put(Answer(kind, json.loads(body) if body else None))
+        self.send_response(202)
+        self._end(b"{}")
+
+    def _chunks(self) -> bytes:
+        body = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _end(self, body: bytes) -> None:
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+class Function:
+    """The binary, running as Lambda would run it; a context manager that ends it."""
+
+    def __init__(self, binary: Path, environment: dict[str, str], log: Path) -> None:
+        self._api = _Api()
+        threading.Thread(target=self._api.serve_forever, daemon=True).start()
+        self._log = log
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [str(binary)],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._api.server_address[1]}",
+                    "AWS_LAMBDA_FUNCTION_NAME": "sentinel-forwarder",
+                    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+                    "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+                    "AWS_LAMBDA_LOG_FORMAT": "JSON",
+                    **environment,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def __enter__(self) -> "Function":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._api.shutdown()
+        self._api.server_close()
+
+    def invoke(self, event: str, seconds: float = 60.0) -> Answer:
+        """Invoke with the event's text, and wait for the answer as long as Lambda would."""
+        deadline_ms = int((time.time() + seconds) * 1000)
+        self._api.invocations.put((str(uuid.uuid4()), event, deadline_ms))
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            try:
+                return self._api.answers.get(timeout=0.2)
+            except queue.Empty:
+                if self.process.poll() is not None and self._api.answers.empty():
+                    raise AssertionError(f"the function ended:\n{self.log()}") from None
+        raise AssertionError(f"no answer within {seconds:g} seconds:\n{self.log()}")
+
+    def log(self) -> str:
+        """Return all that it wrote."""
+        return self._log.read_text(errors="replace")
