@@ -385,7 +385,7 @@ impl Reader {
         match Url::parse(text) {
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => {}
             _ => {
-                self.problem(name, &format!("\"{text}\" is no https address (http on a loopback host only)"))
+                self.problem(name, &format!("\"{text}\" is no https address (http on a loopback host only)"));
             }
         }
         text.trim_end_matches('/').to_owned()

@@ -119,5 +119,5 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Handler<S, O, Q> {
 /// The invocation's deadline, less a tenth of the time but at most ten seconds, for settling.
 fn deadline(end: SystemTime) -> Deadline {
     let left = end.duration_since(SystemTime::now()).unwrap_or_default();
-    Deadline::at(Instant::now() + left - (left / 10).min(Duration::from_secs(10)))
+    Deadline::at(Instant::now() + left.saturating_sub((left / 10).min(Duration::from_secs(10))))
 }

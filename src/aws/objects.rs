@@ -103,8 +103,7 @@ fn classify<E: ProvideErrorMetadata>(
     let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
     match (status, code.as_str()) {
         (_, "InvalidObjectState") | (403, _) => ReadError::Denied { code },
-        (404 | 412, _) => ReadError::Gone { code },
-        (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },
+        (404 | 412, _) | (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },
         _ => ReadError::Unavailable { code },
     }
 }

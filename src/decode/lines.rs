@@ -12,7 +12,6 @@ pub(super) struct Framer;
 impl Framer {
     /// The next line from the cursor on.
     #[expect(clippy::unused_self, reason = "the framers of all formats are called alike")]
-    #[expect(clippy::unnecessary_wraps, reason = "the framers of all formats are called alike")]
     pub(super) fn next(&self, window: &[u8], cursor: &mut Cursor, ended: bool) -> Result<Frame, DecodeError> {
         loop {
             if !cursor.in_unit() {

@@ -133,6 +133,7 @@ impl Cursor {
     }
 
     /// Moves to the unit's end, if `find_end` finds it; its range, or none if it was too long.
+    #[expect(clippy::option_option, reason = "not ended yet, and ended but too long, are two things")]
     fn end_of_unit(
         &mut self,
         window: &[u8],

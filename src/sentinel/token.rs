@@ -16,7 +16,7 @@ use crate::credential::{Proof, ProofSource};
 use crate::failure::Disposition;
 
 /// A token is renewed this long before its end.
-const RENEW_BEFORE: Duration = Duration::from_secs(300);
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
 /// How long one exchange may take.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

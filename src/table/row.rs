@@ -141,7 +141,7 @@ fn cut_json(value: &str) -> Option<String> {
 /// Escapes what may hold control characters.
 fn escape_fully(text: &str, out: &mut Vec<u8>) {
     let quoted = json::text(&text);
-    out.extend_from_slice(quoted[1..quoted.len() - 1].as_bytes());
+    out.extend_from_slice(&quoted.as_bytes()[1..quoted.len() - 1]);
 }
 
 /// The time that a JSON string names, and the string itself where it already has the form that is sent.

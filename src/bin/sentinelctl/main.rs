@@ -1,6 +1,7 @@
 //! The operator's command line; each subcommand has a file of its own.
 
 mod dev;
+mod forward;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -17,10 +18,13 @@ struct Arguments {
 enum Command {
     /// Runs a local stand-in for Entra and the Logs Ingestion API.
     Dev(dev::Arguments),
+    /// Decodes and maps local files and writes the rows, with no cloud at hand.
+    Forward(forward::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Forward(arguments) => forward::run(&arguments),
     }
 }

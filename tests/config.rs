@@ -1,0 +1,102 @@
+//! Settings from the environment: everything that is wrong is told at once.
+
+use std::collections::BTreeMap;
+
+use sentinel_forwarder::config::{Api, Cloud, Config, Credential};
+
+const DCR: &str = "dcr-0123456789abcdef0123456789abcdef";
+
+fn parse(changes: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+    let mut variables: BTreeMap<String, String> = [
+        ("SENTINEL_ENDPOINT", "https://rule.westeurope-1.ingest.monitor.azure.com/"),
+        ("SENTINEL_DCR_ID", DCR),
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_CLIENT_ID", "client"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    variables.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Config::parse(variables).map_err(|problems| problems.0)
+}
+
+#[test]
+fn the_least_is_enough_and_the_rest_has_defaults() {
+    let config = parse(&[]).unwrap();
+    let Api::LogsIngestion(api) = config.api else { panic!("not the default API") };
+    assert_eq!(api.rules[0].endpoint, "https://rule.westeurope-1.ingest.monitor.azure.com");
+    assert_eq!((api.cloud, api.authority.as_str()), (Cloud::Public, "https://login.microsoftonline.com"));
+    assert!(matches!(api.credential, Credential::Federated));
+    assert_eq!(
+        (config.max_request_bytes, config.max_concurrency, config.compression_level),
+        (1_000_000, 8, 6)
+    );
+}
+
+#[test]
+fn each_wrong_value_is_a_problem_and_never_a_default() {
+    for (name, value) in [
+        ("SENTINEL_ENDPOINT", "http://rule.example.com"),
+        ("SENTINEL_DCR_ID", "dcr-1"),
+        ("SENTINEL_MAX_REQUEST_BYTES", "1O00000"),
+        ("SENTINEL_MAX_REQUEST_BYTES", "1048577"),
+        ("SENTINEL_MAX_CONCURRENCY", "0"),
+        ("SENTINEL_COMPRESSION_LEVEL", "13"),
+        ("SENTINEL_STREAMS", "AWSCloudtrail=Custom-X"),
+        ("SENTINEL_ENDPIONT", "https://x.example.com"),
+        ("SENTINEL_API", "log-ingestion"),
+        ("AZURE_CLOUD", "Public"),
+        ("AZURE_CREDENTIAL", "certificate"),
+        ("AZURE_CREDENTIAL", "secret"),
+        ("AZURE_TENANT_ID", ""),
+        ("AZURE_AUTHORITY_HOST", "login.example.com"),
+        ("RULES_URI", "rules.json"),
+        ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+    ] {
+        let problems = parse(&[(name, value)]).expect_err(name);
+        let about = if name.starts_with("AWS") { "QUEUE_URL" } else { name.trim_end_matches("CREDENTIAL") };
+        assert!(problems.iter().any(|problem| problem.contains(about)), "{name}={value}: {problems:?}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_in_one_message() {
+    let problems =
+        Config::parse([("AWS_LAMBDA_FUNCTION_NAME".to_owned(), "f".to_owned())].into()).unwrap_err();
+    let message = problems.to_string();
+    for name in [
+        "SENTINEL_ENDPOINT",
+        "SENTINEL_DCR_ID",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_ID",
+        "WORK_QUEUE_URL",
+        "DEAD_LETTER_QUEUE_URL",
+    ] {
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn clouds_have_their_hosts_and_several_rules_their_endpoints() {
+    let other = "dcr-ffffffffffffffffffffffffffffffff";
+    let config = parse(&[
+        ("AZURE_CLOUD", "usgovernment"),
+        ("SENTINEL_DCR_ID", &format!("{DCR}, {other}")),
+        ("SENTINEL_ENDPOINT", "https://a.example.com,https://b.example.com"),
+        ("SENTINEL_STREAMS", "AWSGuardDuty=Custom-Other"),
+        ("AZURE_AUTHORITY_HOST", "http://127.0.0.1:8089"),
+    ]);
+    let Api::LogsIngestion(api) = config.unwrap().api else { panic!("not the default API") };
+    assert_eq!(api.cloud.audience(), "api://AzureADTokenExchangeUSGov");
+    assert_eq!(api.authority, "http://127.0.0.1:8089");
+    assert_eq!(
+        (api.rules[1].endpoint.as_str(), api.rules[1].dcr_immutable_id.as_str()),
+        ("https://b.example.com", other)
+    );
+    assert!(api.streams.values().eq(["Custom-AWSCloudTrail", "Custom-Other"]));
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let config = parse(&[("AZURE_CREDENTIAL", "secret"), ("AZURE_CLIENT_SECRET", "hush-hush")]).unwrap();
+    assert!(!format!("{config:?}").contains("hush"));
+}
