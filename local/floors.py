@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FLOORS = {
+    "credential": 0,
+    "deadline": 0,
     "failure": 0,
     "json": 0,
     "record": 0,
+    "report": 0,
     "task": 0,
     "config": 1,
     "trigger": 1,
@@ -16,7 +19,6 @@ FLOORS = {
     "table": 1,
     "rules": 1,
     "batch": 1,
-    "metrics": 1,
     "aws": 2,
     "sentinel": 2,
     "forward": 3,

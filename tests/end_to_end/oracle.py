@@ -333,7 +333,7 @@ def _take(columns: dict[str, Any], text: str, reading: Reading) -> dict[str, Any
                 unmapped[name] = below
         elif callable(column) and (raw in ("null", '""') or column(reading, raw)):
             continue
-        elif raw not in ("null", '""', "{}", "[]"):
+        elif raw not in ("null", '""'):
             unmapped[name] = raw
     return unmapped
 
@@ -401,7 +401,7 @@ def _floor(value: Any) -> Number | None:
 
 
 def _camel_cased(raw: str) -> str:
-    """The value with the first letter of every member's name, at every level, in lower case."""
+    """The value with its members' names in camelCase, at every level."""
     if is_object(raw):
         return "{" + ",".join(f"{_quoted(_lower_first(name))}:{_camel_cased(value)}" for name, value in members(raw)) + "}"
     if is_array(raw):
@@ -410,7 +410,8 @@ def _camel_cased(raw: str) -> str:
 
 
 def _lower_first(name: str) -> str:
-    return name[:1].lower() + name[1:]
+    """The name in camelCase; keys of data such as `AWS::EC2::Instance` are no names and stay, as EventBridge shows them."""
+    return name[:1].lower() + name[1:] if name.isalnum() else name
 
 
 def instant(value: Any) -> Instant | None:
