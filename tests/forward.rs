@@ -227,3 +227,12 @@ fn a_letter_that_cannot_be_sent_brings_the_message_again() {
     assert!(sent.done);
     assert_eq!(sent.letters[0]["reason"], "NotFound");
 }
+
+#[test]
+fn an_outage_is_not_hammered_and_the_message_comes_again() {
+    // 40 batches and more; each in flight is tried five times, then reading stops.
+    let outcome = forward(records(5_000), vec![Fault::status(503)], 1, Letters::default(), None);
+    assert!(!outcome.done && outcome.letters.is_empty());
+    let posts = outcome.standin.requests().len();
+    assert!(posts < 60, "{posts} requests");
+}

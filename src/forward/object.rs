@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tracing::{info, warn};
 
 use super::deliver::{Delivered, deliver};
@@ -47,6 +47,9 @@ struct Passage {
     table: Option<Table>,
     batcher: Batcher,
     flights: JoinSet<Delivered>,
+    landed: Vec<Delivered>,
+    /// An upload ended without saying what became of it.
+    crashed: bool,
     spoilt: Vec<Spoilt>,
     tally: Tally,
     row: Vec<u8>,
@@ -85,6 +88,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
             table: format.map(table_of),
             batcher: Batcher::new(self.limits.max_request_bytes),
             flights: JoinSet::new(),
+            landed: Vec::new(),
+            crashed: false,
             spoilt: Vec::new(),
             tally: Tally::default(),
             row: Vec::new(),
@@ -152,6 +157,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
             passage.table = passage.table.or_else(|| decoder.format().map(table_of));
             if let Some(batch) = full {
                 self.launch(batch, attempt, passage).await;
+                if passage.comes_again(attempt) {
+                    return Ok(());
+                }
             }
         }
     }
@@ -165,6 +173,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
             let _permit = permit;
             deliver(&*sink, table, batch, attempt.deadline).await
         });
+        while let Some(landed) = passage.flights.try_join_next() {
+            passage.land(landed);
+        }
     }
 
     /// Waits for what is in flight and writes the letters; only then is the object done.
@@ -178,16 +189,18 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
         if let Some(batch) = passage.batcher.take() {
             self.launch(batch, attempt, &mut passage).await;
         }
-        let mut result = Ok(());
-        let mut failed = Vec::new();
         while let Some(landed) = passage.flights.join_next().await {
-            match landed {
-                Ok(delivered) => {
-                    passage.tally.add(delivered.tally);
-                    failed.extend(delivered.failed);
-                }
-                Err(_) => result = Err(ComeAgain { why: "an upload crashed".to_owned(), after: None }),
-            }
+            passage.land(landed);
+        }
+        let mut result = if passage.crashed {
+            Err(ComeAgain { why: "an upload crashed".to_owned(), after: None })
+        } else {
+            Ok(())
+        };
+        let mut failed = Vec::new();
+        for delivered in passage.landed.drain(..) {
+            passage.tally.add(delivered.tally);
+            failed.extend(delivered.failed);
         }
         tally.objects += 1;
         tally.add(std::mem::take(&mut passage.tally));
@@ -243,6 +256,19 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
 }
 
 impl Passage {
+    fn land(&mut self, landed: Result<Delivered, JoinError>) {
+        match landed {
+            Ok(delivered) => self.landed.push(delivered),
+            Err(_) => self.crashed = true,
+        }
+    }
+
+    /// Whether the object must come again whatever happens to the rest of it: reading on would be in vain.
+    fn comes_again(&self, attempt: Attempt) -> bool {
+        let mut failed = self.landed.iter().flat_map(|delivered| &delivered.failed);
+        self.crashed || failed.any(|failed| attempt.leaves_again(failed.error.disposition()).is_ok())
+    }
+
     fn is_past(&self, index: u64) -> bool {
         self.task.until_record.is_some_and(|until| index >= until)
     }
