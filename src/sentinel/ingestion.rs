@@ -127,7 +127,7 @@ pub(super) async fn ask_again<F: Future<Output = Result<(), UploadError>>>(
     (costs, result)
 }
 
-/// Reads an answer other than 401.
+/// Reads an answer.
 pub(super) async fn taken(response: Response, request_id: String) -> Result<(), UploadError> {
     let status = response.status();
     if status.is_success() {
@@ -141,6 +141,7 @@ pub(super) async fn taken(response: Response, request_id: String) -> Result<(), 
     Err(match status.as_u16() {
         // A stream that the rule does not have fails all rows alike: bisecting would post each of them in vain.
         400 if code == "InvalidStream" => UploadError::Misconfigured { code, status: 400 },
+        401 => UploadError::Unauthorized { what: format!("401 {code}") },
         403 => UploadError::Forbidden { code },
         404 => UploadError::Misconfigured { code, status: 404 },
         413 => UploadError::TooLarge,

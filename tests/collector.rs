@@ -1,0 +1,35 @@
+//! The legacy API against the strict stand-in.
+
+use std::time::{Duration, Instant};
+
+use sentinel_forwarder::aws::http_client;
+use sentinel_forwarder::deadline::Deadline;
+use sentinel_forwarder::failure::{Disposition, Reason};
+use sentinel_forwarder::sentinel::{DataCollectorSink, LogSink};
+use sentinel_forwarder::standin::{Settings, Standin};
+use sentinel_forwarder::table::Table;
+
+#[tokio::test]
+async fn rows_are_signed_over_their_bytes_and_a_wrong_key_is_not_taken() {
+    let standin = Standin::start(Settings::default()).unwrap();
+    let settings = standin.settings();
+    let sink = |key: &str| {
+        let (client, url) = (http_client().unwrap(), standin.url().to_owned());
+        DataCollectorSink::new(client, url, settings.workspace_id.clone(), key).unwrap()
+    };
+    let deadline = Deadline::at(Instant::now() + Duration::from_secs(20));
+    let body = r#"[{"TimeGenerated":"2026-01-02T03:04:05Z","EventTime_CF":"2026-01-02T03:04:05Z","EventName":"Zürich"}]"#.as_bytes();
+
+    let (_, taken) = sink(&settings.shared_key).upload(Table::AwsCloudTrail, body, deadline).await;
+    assert_eq!(taken, Ok(()), "{:?}", standin.refusals());
+    assert_eq!(standin.rows("AWSCloudTrail_CL").len(), 1);
+
+    let (_, refused) = sink("d3Jvbmc=").upload(Table::AwsCloudTrail, body, deadline).await;
+    assert!(matches!(
+        refused.unwrap_err().disposition(),
+        Disposition::Permanent(Reason::Unauthorized | Reason::Forbidden)
+    ));
+    assert!(
+        DataCollectorSink::new(http_client().unwrap(), String::new(), String::new(), "no base64!").is_none()
+    );
+}
