@@ -70,13 +70,31 @@ struct Outcome {
     done: bool,
 }
 
-/// Forwards one object against a stand-in with these faults.
+/// Forwards one object, or a range of it, against a stand-in with these faults.
 fn forward(
     object: OneObject,
     faults: Vec<Fault>,
     receives: u32,
     letters: Letters,
     task: Option<(u64, u64)>,
+) -> Outcome {
+    let key = ObjectRef { bucket: "b".into(), key: KEY.into(), version_id: None, etag: None };
+    let (from_record, until_record) = task.map_or((0, None), |(from, until)| (from, Some(until)));
+    forward_item(
+        &Item::Object(Task { object: key, from_record, until_record }),
+        object,
+        faults,
+        receives,
+        letters,
+    )
+}
+
+fn forward_item(
+    item: &Item,
+    object: OneObject,
+    faults: Vec<Fault>,
+    receives: u32,
+    letters: Letters,
 ) -> Outcome {
     let standin = Standin::start(Settings::default()).unwrap();
     for fault in faults {
@@ -99,13 +117,10 @@ fn forward(
     let limits =
         Limits { max_request_bytes: 20_000, max_concurrency: 4, allowed_buckets: Some(vec!["b".to_owned()]) };
     let forwarder = Forwarder::new(sink, object, letters.clone(), limits);
-    let object = ObjectRef { bucket: "b".into(), key: KEY.into(), version_id: None, etag: None };
-    let (from_record, until_record) = task.map_or((0, None), |(from, until)| (from, Some(until)));
-    let item = Item::Object(Task { object, from_record, until_record });
     let attempt = Attempt { receives, deadline: Deadline::at(Instant::now() + Duration::from_secs(20)) };
     let mut tally = Tally::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let done = runtime.block_on(forwarder.forward(&item, attempt, &mut tally)).is_ok();
+    let done = runtime.block_on(forwarder.forward(item, attempt, &mut tally)).is_ok();
     let letters = letters.sent.lock().unwrap().clone();
     Outcome { standin, letters, tally, done }
 }
@@ -235,4 +250,14 @@ fn an_outage_is_not_hammered_and_the_message_comes_again() {
     assert!(!outcome.done && outcome.letters.is_empty());
     let posts = outcome.standin.requests().len();
     assert!(posts < 60, "{posts} requests");
+}
+
+#[test]
+fn findings_whose_key_says_nothing_land_in_their_table_from_the_first_on() {
+    let finding = r#"{"id":"1","updatedAt":"2026-01-02T03:04:05Z","resource":{},"service":{}}"#;
+    let object = ObjectRef { bucket: "b".into(), key: "export.jsonl".into(), version_id: None, etag: None };
+    let file = OneObject(Ok(format!("{finding}\n{finding}\n").into_bytes()));
+    let outcome = forward_item(&Item::Object(Task::whole(object)), file, vec![], 1, Letters::default());
+    assert_eq!(outcome.standin.rows("AWSGuardDuty").len(), 2);
+    assert!(outcome.standin.rows("AWSCloudTrail").is_empty());
 }

@@ -1,6 +1,7 @@
 //! Which format an object has: by AWS's key layout, and where the key says nothing by its first bytes.
 
 use super::value::ValueScanner;
+use crate::table::Table;
 
 /// A format that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,17 @@ pub enum Format {
     CloudTrail,
     /// `GuardDuty` findings as JSON lines.
     GuardDuty,
+}
+
+impl Format {
+    /// The table that its records belong to.
+    #[must_use]
+    pub const fn table(self) -> Table {
+        match self {
+            Self::CloudTrail => Table::AwsCloudTrail,
+            Self::GuardDuty => Table::AwsGuardDuty,
+        }
+    }
 }
 
 /// What a key tells of the object's format.

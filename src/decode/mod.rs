@@ -82,6 +82,8 @@ pub enum Step<'a> {
         /// What is wrong with it.
         flaw: Flaw,
     },
+    /// The first bytes show this format; said once, before any record, and only where no format was given.
+    Recognised(Format),
     /// No record is whole yet: more bytes are needed.
     Starved,
     /// The file has ended, and ended well.
@@ -182,7 +184,6 @@ pub struct Decoder {
     window: Vec<u8>,
     cursor: Cursor,
     framer: Framer,
-    format: Option<Format>,
     next_index: u64,
     bytes_inflated: u64,
     ended: bool,
@@ -199,18 +200,11 @@ impl Decoder {
             window: Vec::with_capacity(WINDOW_BYTES),
             cursor: Cursor::default(),
             framer: Framer::new(format),
-            format,
             next_index: 0,
             bytes_inflated: 0,
             ended: false,
             error: None,
         }
-    }
-
-    /// The format, once it is known.
-    #[must_use]
-    pub const fn format(&self) -> Option<Format> {
-        self.format
     }
 
     /// The index of the record that comes next: after an error, of the first that did not come out.
@@ -251,10 +245,10 @@ impl Decoder {
                 Framer::Sniffing
                     if self.window.len() >= SNIFF_BYTES || self.ended || self.error.is_some() =>
                 {
-                    self.format = format::sniff(&self.window);
-                    self.framer = Framer::new(self.format);
-                    match (self.format, self.error) {
-                        (Some(_), _) => continue,
+                    let format = format::sniff(&self.window);
+                    self.framer = Framer::new(format);
+                    match (format, self.error) {
+                        (Some(format), _) => return Ok(Step::Recognised(format)),
                         (None, Some(error)) => return Err(error),
                         (None, None) => return Ok(Step::Unclaimed),
                     }

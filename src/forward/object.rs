@@ -18,13 +18,6 @@ use crate::sentinel::LogSink;
 use crate::table::Table;
 use crate::task::Task;
 
-const fn table_of(format: Format) -> Table {
-    match format {
-        Format::CloudTrail => Table::AwsCloudTrail,
-        Format::GuardDuty => Table::AwsGuardDuty,
-    }
-}
-
 pub(super) fn count_facts(numbers: &mut TableTally, facts: RowFacts) {
     numbers.rows_truncated += u64::from(facts.values_truncated);
     numbers.repaired += u64::from(facts.repaired);
@@ -85,7 +78,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
         };
         let mut passage = Passage {
             task: task.clone(),
-            table: format.map(table_of),
+            table: format.map(Format::table),
             batcher: Batcher::new(self.limits.max_request_bytes),
             flights: JoinSet::new(),
             landed: Vec::new(),
@@ -138,7 +131,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
                         }
                         None => decoder.end_input(),
                     }
-                    passage.table = passage.table.or_else(|| decoder.format().map(table_of));
+                    None
+                }
+                Ok(Step::Recognised(format)) => {
+                    passage.table = Some(format.table());
                     None
                 }
                 Ok(Step::End) => {
@@ -154,7 +150,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
                     return Ok(());
                 }
             };
-            passage.table = passage.table.or_else(|| decoder.format().map(table_of));
             if let Some(batch) = full {
                 self.launch(batch, attempt, passage).await;
                 if passage.comes_again(attempt) {

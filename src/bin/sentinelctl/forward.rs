@@ -60,7 +60,7 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
     let name = path.display();
     let mut file =
         File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
-    let format = match KeyTells::of(&path.to_string_lossy()) {
+    let mut format = match KeyTells::of(&path.to_string_lossy()) {
         KeyTells::Format(format) => Some(format),
         KeyTells::Other | KeyTells::Nothing => None,
     };
@@ -70,15 +70,12 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
         say(&format!("{name}: {what}"));
         faults += 1;
     };
-    let mut format = format;
     let mut row = Vec::new();
     loop {
         match decoder.next() {
             Ok(Step::Record(record)) => {
-                let table = match format {
-                    Some(Format::GuardDuty) => Table::AwsGuardDuty,
-                    _ => Table::AwsCloudTrail,
-                };
+                // A format is told by the key or recognised before the first record.
+                let table = format.map_or(Table::AwsCloudTrail, Format::table);
                 row.clear();
                 match table.map(record.json, Timestamp::now(), &mut row) {
                     Ok(_) => {
@@ -90,6 +87,7 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
                 }
             }
             Ok(Step::Flawed { index, flaw }) => fault(format!("record {index}: {flaw}")),
+            Ok(Step::Recognised(recognised)) => format = Some(recognised),
             Ok(Step::Starved) => {
                 let mut chunk = vec![0; CHUNK_BYTES];
                 let count = file.read(&mut chunk)?;
@@ -107,7 +105,6 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
                 break;
             }
         }
-        format = format.or_else(|| decoder.format());
     }
     Ok((rows, faults))
 }
