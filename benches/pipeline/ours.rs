@@ -1,0 +1,111 @@
+//! The product: an object's chunks → rows → posts, by the pipeline that the function runs.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sentinel_forwarder::aws::{Chunks, ObjectReader, Queue, QueueError, ReadError, http_client};
+use sentinel_forwarder::config::{Api, Config};
+use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
+use sentinel_forwarder::deadline::Deadline;
+use sentinel_forwarder::forward::{Attempt, Forwarder, Limits};
+use sentinel_forwarder::report::Tally;
+use sentinel_forwarder::sentinel::LogsIngestionSink;
+use sentinel_forwarder::task::{ObjectRef, Task};
+use sentinel_forwarder::trigger::Item;
+
+use super::Failure;
+use super::cost::Cost;
+
+/// About what S3's client hands out at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+struct OneFile(PathBuf);
+
+impl ObjectReader for OneFile {
+    type Chunks = FileChunks;
+
+    async fn open(&self, _: &ObjectRef) -> Result<FileChunks, ReadError> {
+        File::open(&self.0).map(FileChunks).map_err(|error| ReadError::Gone { code: error.to_string() })
+    }
+}
+
+struct FileChunks(File);
+
+impl Chunks for FileChunks {
+    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let read =
+            self.0.read(&mut chunk).map_err(|error| ReadError::Unavailable { code: error.to_string() })?;
+        chunk.truncate(read);
+        Ok((read > 0).then(|| chunk.into()))
+    }
+}
+
+struct AnySecret;
+
+impl ProofSource for AnySecret {
+    async fn proof(&self) -> Result<Proof, ProofError> {
+        Ok(Proof::Secret("any".into()))
+    }
+}
+
+/// Nothing is to fail here.
+struct NoLetters;
+
+impl Queue for NoLetters {
+    async fn send(&self, body: &str) -> Result<(), QueueError> {
+        Err(QueueError { code: body.to_owned() })
+    }
+}
+
+pub(super) fn run(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(forward(path, level, endpoint))
+}
+
+async fn forward(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failure> {
+    let began = Instant::now();
+    let environment = [
+        ("SENTINEL_ENDPOINT", endpoint),
+        ("SENTINEL_DCR_ID", "dcr-00000000000000000000000000000000"),
+        ("AZURE_AUTHORITY_HOST", endpoint),
+        ("AZURE_TENANT_ID", "00000000-0000-0000-0000-000000000000"),
+        ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000000"),
+    ];
+    let config = Config::parse(
+        environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+    )?;
+    let Api::LogsIngestion(api) = config.api else { return Err("not the default API".into()) };
+    let sink = LogsIngestionSink::new(http_client()?, api, AnySecret, u8::try_from(level)?);
+    let limits = Limits {
+        max_request_bytes: config.max_request_bytes,
+        max_concurrency: config.max_concurrency,
+        allowed_buckets: None,
+    };
+    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, limits);
+    let object = ObjectRef {
+        bucket: "b".to_owned(),
+        key: "AWSLogs/111122223333/CloudTrail/eu-west-1/trail.json.gz".to_owned(),
+        version_id: None,
+        etag: None,
+    };
+    let attempt = Attempt { receives: 1, deadline: Deadline::at(Instant::now() + Duration::from_hours(1)) };
+    let mut tally = Tally::default();
+    forwarder
+        .forward(&Item::Object(Task::whole(object)), attempt, &mut tally)
+        .await
+        .map_err(|again| again.why)?;
+    let table = tally.table("AWSCloudTrail");
+    if table.rows != table.records {
+        return Err(format!("{} records, but {} rows", table.records, table.rows).into());
+    }
+    let (records, bytes_out) = (table.records, table.bytes_uploaded);
+    // How many bytes the file has inflated, the bound says.
+    Cost::since(began, records, 0, bytes_out)
+}
