@@ -3,6 +3,7 @@
 //! <https://www.rfc-editor.org/rfc/rfc8259>. Nothing here recurses, so no depth of nesting can overflow the stack.
 
 mod repair;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::repair::{readable, repair};
+pub(crate) use self::walk::string_stop;
 
 /// Writes a value of ours as JSON text.
 pub(crate) fn text(value: &impl Serialize) -> String {
@@ -52,11 +54,23 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     }
 }
 
-/// Calls `each` with the name and the text of every member of the object, in order, duplicates too.
+/// Calls `each` with the name and the text of every member of the object, in order, duplicates too; of what is not
+/// plain, again from the first one on.
 ///
 /// # Errors
 /// If the text is not one JSON object.
 pub fn for_each_member<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Cow<'a, str>, &'a str),
+) -> Result<(), serde_json::Error> {
+    match walk::members(text, |name, value| each(Cow::Borrowed(name), value)) {
+        Some(()) => Ok(()),
+        None => parse_members(text, each),
+    }
+}
+
+/// The same by the ordinary parser, which takes all that is JSON.
+fn parse_members<'a>(
     text: &'a str,
     each: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), serde_json::Error> {
@@ -156,11 +170,19 @@ pub fn compact_escaped(text: &str, out: &mut Vec<u8>) {
 /// Appends the text as the inside of a JSON string.
 pub fn escape(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
-    let mut start = 0;
-    for place in memchr::memchr2_iter(b'"', b'\\', bytes) {
-        out.extend_from_slice(&bytes[start..place]);
-        out.push(b'\\');
-        start = place;
+    let (mut start, mut place) = (0, 0);
+    loop {
+        place = string_stop(bytes, place);
+        match bytes.get(place) {
+            None => break,
+            Some(b'"' | b'\\') => {
+                out.extend_from_slice(&bytes[start..place]);
+                out.push(b'\\');
+                start = place;
+            }
+            Some(_) => {}
+        }
+        place += 1;
     }
     out.extend_from_slice(&bytes[start..]);
 }
@@ -191,14 +213,15 @@ fn spans_of_compact<'a>(text: &'a str, mut each: impl FnMut(&'a str)) {
 #[must_use]
 pub fn end_of_string(bytes: &[u8], open: usize) -> usize {
     let mut place = open + 1;
-    while let Some(step) = memchr::memchr2(b'"', b'\\', bytes.get(place..).unwrap_or_default()) {
-        place += step;
-        if bytes[place] == b'"' {
-            return place + 1;
+    loop {
+        place = string_stop(bytes, place);
+        match bytes.get(place) {
+            None => return bytes.len(),
+            Some(b'"') => return place + 1,
+            Some(b'\\') => place += 2,
+            Some(_) => place += 1,
         }
-        place += 2;
     }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Where a JSON value ends: depth and strings are followed, nothing else is judged, nothing recurses.
 
+use crate::json::string_stop;
+
 /// The place inside one value, kept from one piece of its bytes to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueScanner {
@@ -31,15 +33,19 @@ impl ValueScanner {
         let mut place = usize::from(std::mem::take(&mut self.escaped));
         while place < bytes.len() {
             if self.in_string {
-                place += memchr::memchr2(b'"', b'\\', &bytes[place..])?;
-                if bytes[place] == b'\\' {
-                    self.escaped = place + 1 == bytes.len();
-                    place += 2;
-                    continue;
-                }
-                self.in_string = false;
-                if self.depth == 0 {
-                    return Some(place + 1);
+                place = string_stop(bytes, place);
+                match bytes.get(place)? {
+                    b'"' => {
+                        self.in_string = false;
+                        if self.depth == 0 {
+                            return Some(place + 1);
+                        }
+                    }
+                    b'\\' => {
+                        self.escaped = place + 1 == bytes.len();
+                        place += 1;
+                    }
+                    _ => {}
                 }
             } else {
                 match bytes[place] {

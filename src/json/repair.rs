@@ -16,7 +16,8 @@ pub fn readable(json: &[u8]) -> Cow<'_, str> {
 }
 
 fn has_surrogates(json: &[u8]) -> bool {
-    memchr::memmem::find(json, br"\ud").is_some() || memchr::memmem::find(json, br"\uD").is_some()
+    memchr::memchr_iter(b'\\', json)
+        .any(|place| matches!(json.get(place + 1..place + 3), Some(br"ud" | br"uD")))
 }
 
 /// The text with everything repaired that can be.

@@ -105,13 +105,13 @@ impl<'r, 'o> Mapper<'r, 'o> {
             Rule::Guid(column) if is_guid(value) => self.row.literal(column, value),
             Rule::Guid(_) => self.leave(name, value),
             Rule::Time(column) => match time_of(value) {
-                Some((_, text)) => self.row.literal(column, &format!("\"{text}\"")),
+                Some((_, text)) => self.row.plain(column, &text),
                 None => self.leave(name, value),
             },
             Rule::EventTime => match time_of(value) {
                 Some((time, text)) => {
                     self.facts.event_time = Some(time);
-                    self.row.literal("TimeGenerated", &format!("\"{text}\""));
+                    self.row.plain("TimeGenerated", &text);
                 }
                 None => self.leave(name, value),
             },
@@ -122,7 +122,9 @@ impl<'r, 'o> Mapper<'r, 'o> {
             Rule::Kept => self.kept = Some(value),
             Rule::Nested(members) => {
                 let start = self.unmapped.len();
-                self.unmapped.extend_from_slice(format!("\"{name}\":{{").as_bytes());
+                for part in ["\"", name, "\":{"] {
+                    self.unmapped.extend_from_slice(part.as_bytes());
+                }
                 let inside = self.unmapped.len();
                 if self.object(members, value).is_err() {
                     self.unmapped.truncate(start);
