@@ -57,6 +57,10 @@ end-to-end: binaries $(LOCAL_STAMP) ## Run the end-to-end tests alone (ARGS='-k 
 .PHONY: check
 check: fmt clippy test doc floors deny machete template ## Run all that CI runs
 
+.PHONY: bench
+bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
+	cargo bench --locked --bench pipeline
+
 .PHONY: fmt
 fmt: ## Check the formatting
 	cargo fmt --check

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::repair::{readable, repair};
-pub(crate) use self::walk::string_stop;
+pub(crate) use self::walk::{object, string_stop, value, whole_object};
 
 /// Writes a value of ours as JSON text.
 pub(crate) fn text(value: &impl Serialize) -> String {
@@ -190,6 +190,9 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
 /// Calls `each` with the stretches of a JSON text that lie between blanks outside of strings.
 fn spans_of_compact<'a>(text: &'a str, mut each: impl FnMut(&'a str)) {
     let bytes = text.as_bytes();
+    if memchr::memchr3(b' ', b'\n', b'\t', bytes).is_none() && memchr::memchr(b'\r', bytes).is_none() {
+        return each(text);
+    }
     let (mut start, mut place) = (0, 0);
     while place < bytes.len() {
         match bytes[place] {

@@ -32,18 +32,21 @@ pub(crate) fn string_stop(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len())
 }
 
-/// Calls `each` with the name and the text of every member of the object, in order, duplicates too; none if the text
-/// is not taken here. Then `each` may have been called for some of them.
-pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+/// Walks the object that begins at `at`: `each` gets a member's name and the place of its value, and says where the
+/// value ends. One past the object; none if it is not taken here, or `each` says so.
+#[inline]
+pub(crate) fn object<'a>(
+    text: &'a str,
+    at: usize,
+    mut each: impl FnMut(&'a str, usize) -> Option<usize>,
+) -> Option<usize> {
     let bytes = text.as_bytes();
-    let mut at = after(bytes, blanks(bytes, 0), b'{')?;
+    let mut at = after(bytes, at, b'{')?;
     if bytes.get(at) != Some(&b'}') {
         loop {
-            let name = at + 1;
             let (name_end, value) = name_and_colon(bytes, at)?;
-            let value_end = skip_value(bytes, value)?;
-            // Quotes and the bytes that values begin and end with are ASCII, so these are borders of characters.
-            each(text.get(name..name_end)?, text.get(value..value_end)?);
+            // Quotes are ASCII, so these are borders of characters.
+            let value_end = each(text.get(at + 1..name_end)?, value)?;
             at = blanks(bytes, value_end);
             if bytes.get(at) != Some(&b',') {
                 break;
@@ -51,8 +54,33 @@ pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str))
             at = blanks(bytes, at + 1);
         }
     }
-    at = after(bytes, at, b'}')?;
-    (at == bytes.len()).then_some(())
+    (bytes.get(at) == Some(&b'}')).then_some(at + 1)
+}
+
+/// Walks a text that is one object and nothing else.
+#[inline]
+pub(crate) fn whole_object<'a>(
+    text: &'a str,
+    each: impl FnMut(&'a str, usize) -> Option<usize>,
+) -> Option<()> {
+    let end = object(text, blanks(text.as_bytes(), 0), each)?;
+    (blanks(text.as_bytes(), end) == text.len()).then_some(())
+}
+
+/// Calls `each` with the name and the text of every member of the object, in order, duplicates too; none if the text
+/// is not taken here. Then `each` may have been called for some of them.
+pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    whole_object(text, |name, at| {
+        let value = value(text, at)?;
+        each(name, value);
+        Some(at + value.len())
+    })
+}
+
+/// The value that begins at `at`.
+#[inline]
+pub(crate) fn value(text: &str, at: usize) -> Option<&str> {
+    text.get(at..skip_value(text.as_bytes(), at)?)
 }
 
 /// One past this byte and the blanks that follow, if it stands here.

@@ -1,5 +1,7 @@
 //! Record → row by a table of rules: which member goes to which column, and what becomes of the rest.
 
+use std::ops::Range;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::EVENT_TIME;
@@ -44,6 +46,8 @@ pub(super) type Member = (&'static str, Rule);
 
 /// The most members that one table of rules names.
 const MOST_MEMBERS: usize = 32;
+/// The most members without a rule that an object of a plain record has.
+const MOST_OTHERS: usize = 8;
 
 /// Maps one record.
 pub(super) struct Mapper<'r, 'o> {
@@ -66,14 +70,63 @@ impl<'r, 'o> Mapper<'r, 'o> {
         members: &'static [Member],
         text: &'r str,
     ) -> Result<(), serde_json::Error> {
+        let (row, facts, unmapped, kept) = (self.row.mark(), self.facts, self.unmapped.len(), self.kept);
+        if json::whole_object(text, self.writes(members, text)).is_some() {
+            return Ok(());
+        }
+        self.row.back_to(row);
+        self.unmapped.truncate(unmapped);
+        (self.facts, self.kept) = (facts, kept);
+        self.collect(members, text)
+    }
+
+    /// Writes each member as it is met, in one pass; gives up on a name that comes twice.
+    fn writes(
+        &mut self,
+        members: &'static [Member],
+        text: &'r str,
+    ) -> impl FnMut(&'r str, usize) -> Option<usize> {
+        let (mut seen, mut hint) = (0_u32, 0);
+        let mut others = [""; MOST_OTHERS];
+        move |name, at| {
+            // Records of one service name their members in one order: look behind the last one first.
+            let known = (hint..members.len()).chain(0..hint).find(|place| members[*place].0 == name);
+            let Some(place) = known else {
+                let free = others.iter().position(|other| other.is_empty() || *other == name)?;
+                if name.is_empty() || others[free] == name {
+                    return None;
+                }
+                others[free] = name;
+                let value = json::value(text, at)?;
+                self.leave(name, value);
+                return Some(at + value.len());
+            };
+            if seen & 1 << place != 0 {
+                return None;
+            }
+            seen |= 1 << place;
+            hint = place + 1;
+            let (name, rule) = members[place];
+            if let (Rule::Nested(members), Some(b'{')) = (rule, text.as_bytes().get(at)) {
+                let opened = self.open_unmapped(name);
+                let end = json::object(text, at, self.writes(members, text))?;
+                self.close_unmapped(opened);
+                return Some(end);
+            }
+            let value = json::value(text, at)?;
+            if !json::is_empty(value) {
+                self.member(name, rule, value);
+            }
+            Some(at + value.len())
+        }
+    }
+
+    /// Reads all members before any is written.
+    fn collect(&mut self, members: &'static [Member], text: &'r str) -> Result<(), serde_json::Error> {
         let mut found = [None; MOST_MEMBERS];
         let mut others: Vec<(std::borrow::Cow<'r, str>, &'r str)> = Vec::new();
-        let mut hint = 0;
         json::for_each_member(text, |name, value| {
-            // Records of one service name their members in one order: look behind the last one first.
-            let place = (hint..members.len()).chain(0..hint).find(|place| members[*place].0 == name);
-            if let Some(place) = place {
-                hint = place + 1;
+            if let Some(place) = members.iter().position(|(known, _)| *known == name) {
                 found[place] = Some(value);
             } else if let Some(other) = others.iter_mut().find(|(known, _)| *known == name) {
                 other.1 = value;
@@ -121,21 +174,33 @@ impl<'r, 'o> Mapper<'r, 'o> {
             },
             Rule::Kept => self.kept = Some(value),
             Rule::Nested(members) => {
-                let start = self.unmapped.len();
-                for part in ["\"", name, "\":{"] {
-                    self.unmapped.extend_from_slice(part.as_bytes());
-                }
-                let inside = self.unmapped.len();
-                if self.object(members, value).is_err() {
-                    self.unmapped.truncate(start);
-                    self.leave(name, value);
-                } else if self.unmapped.len() == inside {
-                    self.unmapped.truncate(start);
+                let opened = self.open_unmapped(name);
+                if self.object(members, value).is_ok() {
+                    self.close_unmapped(opened);
                 } else {
-                    self.unmapped.pop();
-                    self.unmapped.extend_from_slice(b"},");
+                    self.unmapped.truncate(opened.start);
+                    self.leave(name, value);
                 }
             }
+        }
+    }
+
+    /// Begins the object under `unmapped` for what a nested object leaves.
+    fn open_unmapped(&mut self, name: &str) -> Range<usize> {
+        let start = self.unmapped.len();
+        for part in ["\"", name, "\":{"] {
+            self.unmapped.extend_from_slice(part.as_bytes());
+        }
+        start..self.unmapped.len()
+    }
+
+    /// Ends it, or takes it back if nothing was left.
+    fn close_unmapped(&mut self, opened: Range<usize>) {
+        if self.unmapped.len() == opened.end {
+            self.unmapped.truncate(opened.start);
+        } else {
+            self.unmapped.pop();
+            self.unmapped.extend_from_slice(b"},");
         }
     }
 

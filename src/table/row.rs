@@ -37,6 +37,17 @@ impl<'a> RowWriter<'a> {
         self.truncated
     }
 
+    /// What has been written so far, to come back to.
+    pub(super) const fn mark(&self) -> (usize, u32) {
+        (self.out.len(), self.truncated)
+    }
+
+    /// Takes back what was written since.
+    pub(super) fn back_to(&mut self, (length, truncated): (usize, u32)) {
+        self.out.truncate(length);
+        self.truncated = truncated;
+    }
+
     fn name(&mut self, column: &str) {
         if self.out.len() > self.start + 1 {
             self.out.push(b',');
