@@ -8,6 +8,7 @@ from pathlib import Path
 FLOORS = {
     "credential": 0,
     "deadline": 0,
+    "delivery": 0,
     "failure": 0,
     "json": 0,
     "record": 0,

@@ -6,6 +6,7 @@ pub mod config;
 pub mod credential;
 pub mod deadline;
 pub mod decode;
+pub mod delivery;
 pub mod failure;
 pub mod forward;
 pub mod handler;

@@ -22,6 +22,16 @@ pub struct ObjectRef {
     pub etag: Option<String>,
 }
 
+impl ObjectRef {
+    /// What tells this content from another under the same key: the version, or else the entity tag.
+    ///
+    /// A bucket whose versioning is suspended writes the version `null` over and over.
+    #[must_use]
+    pub fn identity(&self) -> Option<&str> {
+        self.version_id.as_deref().filter(|version| *version != "null").or(self.etag.as_deref())
+    }
+}
+
 /// An object and which of its records to forward, counted from 0 in the decoded file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
@@ -53,6 +63,12 @@ impl Task {
     #[must_use]
     pub const fn whole(object: ObjectRef) -> Self {
         Self { object, from_record: 0, until_record: None }
+    }
+
+    /// Whether it asks for less than the whole object.
+    #[must_use]
+    pub const fn is_part(&self) -> bool {
+        self.from_record > 0 || self.until_record.is_some()
     }
 
     /// Reads a task's JSON; none if it is not one.

@@ -1,7 +1,8 @@
-//! The AWS wing: objects of S3, queues, and what proves who we are; a trait beside each implementation.
+//! The AWS wing: objects of S3, queues, the ledger, and what proves who we are; a trait beside each implementation.
 
 mod credential;
 mod http;
+mod ledger;
 mod objects;
 mod queues;
 
@@ -11,6 +12,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use credential::{AzureProofs, Secrets};
+pub use ledger::{DynamoLedger, Ledger, LedgerError};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Objects};
 pub use queues::{Queue, QueueError, SqsQueue};
 

@@ -1,0 +1,99 @@
+//! By what the ledger knows a thing: the same one however it was announced.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::task::{ObjectRef, Task};
+
+/// The longest partition key
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-partition-sort-keys>).
+const MOST_BYTES: usize = 2048;
+
+/// The key of an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(String);
+
+impl Key {
+    /// An object: bucket, key, and the version or else the entity tag.
+    #[must_use]
+    pub fn object(object: &ObjectRef) -> Self {
+        // The object's key comes last, since it alone may hold the separator.
+        Self::new(&["object", &object.bucket, object.identity().unwrap_or_default(), &object.key])
+    }
+
+    /// A range of an object's records.
+    #[must_use]
+    pub fn part(task: &Task) -> Self {
+        let until = task.until_record.map(|until| until.to_string()).unwrap_or_default();
+        let object = &task.object;
+        let range = format!("{}-{until}", task.from_record);
+        Self::new(&["part", &object.bucket, object.identity().unwrap_or_default(), &range, &object.key])
+    }
+
+    /// A finding in one of its states.
+    #[must_use]
+    pub fn finding(id: &str, updated_at: &str) -> Self {
+        Self::new(&["finding", id, updated_at])
+    }
+
+    /// What a letter stands for.
+    #[must_use]
+    pub fn letter(id: &str) -> Self {
+        Self::new(&["letter", id])
+    }
+
+    /// The key as it is kept.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn new(parts: &[&str]) -> Self {
+        let text = parts.join("#");
+        if text.len() <= MOST_BYTES {
+            return Self(text);
+        }
+        Self(format!("{}#sha256#{}", parts[0], crate::json::hex(&Sha256::digest(text.as_bytes()))))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(version_id: Option<&str>, etag: Option<&str>, key: &str) -> ObjectRef {
+        ObjectRef {
+            bucket: "b".to_owned(),
+            key: key.to_owned(),
+            version_id: version_id.map(str::to_owned),
+            etag: etag.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_version_tells_objects_apart_and_else_the_entity_tag() {
+        for (version_id, etag, key) in [
+            (Some("v"), Some("e"), "object#b#v#k"),
+            (None, Some("e"), "object#b#e#k"),
+            // What suspended versioning writes over again and again.
+            (Some("null"), Some("e"), "object#b#e#k"),
+            (None, None, "object#b##k"),
+        ] {
+            assert_eq!(Key::object(&object(version_id, etag, "k")).as_str(), key);
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_hashed() {
+        let long = |letter: &str| Key::object(&object(Some(&"v".repeat(1024)), None, &letter.repeat(1024)));
+        assert!(long("k").as_str().len() < 100);
+        assert_ne!(long("k"), long("l"));
+    }
+}

@@ -1,0 +1,198 @@
+//! The protocol of a delivery: claim, checkpoint, release, deliver.
+//!
+//! Pure: each step makes the next [`Entry`] out of the one that stands in the ledger, and is valid only if that one
+//! still stands there when it is written. So the same code runs in the function and under the model checker, and two
+//! workers can't both believe that a thing is theirs for good.
+
+mod key;
+mod progress;
+
+use jiff::Timestamp;
+
+pub use key::Key;
+pub use progress::{Counts, Progress, Settled};
+
+/// How often a lease may run out with nothing settled before the thing itself is taken to be what kills its workers.
+/// A file is not given up for a few unlucky ends: one in four workers killed at random would take a file here once in
+/// a million.
+pub const MOST_TAKEOVERS: u32 = 10;
+
+/// Who claims, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// Unlike any other's.
+    pub holder: String,
+    /// The time.
+    pub now: Timestamp,
+    /// By when the claimant has settled, or is no more.
+    pub lease_until: Timestamp,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Nobody works on it.
+    Open,
+    /// Its holder works on it until then.
+    Claimed {
+        /// The lease's end.
+        lease_until: Timestamp,
+    },
+    /// All of it was taken by Sentinel, or stands in letters.
+    Delivered {
+        /// When the last of it was.
+        at: Timestamp,
+    },
+}
+
+/// What an object held, known once it was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Content {
+    /// The object's bytes, as S3 counts them.
+    pub size: u64,
+    /// The bytes of the uncompressed content.
+    pub bytes: u64,
+    /// Their SHA-256 in hexadecimal digits, as `CloudTrail`'s digests state it.
+    pub sha256: String,
+}
+
+/// What the ledger knows of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Counts the changes: who writes the next entry names this one's version.
+    pub version: u64,
+    /// Who changed it last.
+    pub holder: String,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What is settled: below the checkpoint, everything.
+    pub settled: Settled,
+    /// Leases that ran out since something was last settled.
+    pub takeovers: u32,
+    /// When it was first announced.
+    pub announced_at: Timestamp,
+    /// What it held.
+    pub content: Option<Content>,
+}
+
+/// What a claim comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// It is the claimant's, once this entry is written.
+    Take(Entry),
+    /// It was delivered before.
+    Delivered,
+    /// Another works on it until then.
+    Busy {
+        /// The end of the other's lease.
+        until: Timestamp,
+    },
+}
+
+impl Entry {
+    /// Claims the thing of which `found` is known; work on a new one begins with `from_record`.
+    #[must_use]
+    pub fn claim(found: Option<&Self>, claimant: &Claimant, from_record: u64) -> Claim {
+        let Some(found) = found else {
+            return Claim::Take(Self {
+                version: 1,
+                holder: claimant.holder.clone(),
+                stage: Stage::Claimed { lease_until: claimant.lease_until },
+                settled: Settled::up_to(from_record),
+                takeovers: 0,
+                announced_at: claimant.now,
+                content: None,
+            });
+        };
+        let takeovers = match found.stage {
+            Stage::Delivered { .. } => return Claim::Delivered,
+            Stage::Claimed { lease_until } if lease_until > claimant.now => {
+                return Claim::Busy { until: lease_until };
+            }
+            Stage::Claimed { .. } => found.takeovers + 1,
+            Stage::Open => found.takeovers,
+        };
+        Claim::Take(Self {
+            holder: claimant.holder.clone(),
+            stage: Stage::Claimed { lease_until: claimant.lease_until },
+            takeovers,
+            ..found.next()
+        })
+    }
+
+    /// Everything below the checkpoint is settled, the rest still the holder's.
+    #[must_use]
+    pub fn checkpoint(&self, settled: &Settled) -> Self {
+        Self { settled: settled.clone(), takeovers: self.takeovers_after(settled), ..self.next() }
+    }
+
+    /// The rest is anyone's.
+    #[must_use]
+    pub fn release(&self, settled: &Settled) -> Self {
+        Self { stage: Stage::Open, settled: settled.clone(), takeovers: 0, ..self.next() }
+    }
+
+    /// Everything is settled.
+    #[must_use]
+    pub fn deliver(&self, settled: &Settled, content: Option<Content>, at: Timestamp) -> Self {
+        Self {
+            stage: Stage::Delivered { at },
+            settled: settled.clone(),
+            takeovers: 0,
+            content,
+            ..self.next()
+        }
+    }
+
+    fn next(&self) -> Self {
+        Self { version: self.version + 1, ..self.clone() }
+    }
+
+    const fn takeovers_after(&self, settled: &Settled) -> u32 {
+        if settled.next_record > self.settled.next_record { 0 } else { self.takeovers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn claimant(holder: &str, second: i64) -> Claimant {
+        Claimant { holder: holder.to_owned(), now: at(second), lease_until: at(second + 10) }
+    }
+
+    fn taken(found: Option<&Entry>, holder: &str, second: i64) -> Entry {
+        match Entry::claim(found, &claimant(holder, second), 0) {
+            Claim::Take(entry) => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_lease_keeps_others_away_until_it_runs_out() {
+        let first = taken(None, "a", 0);
+        assert_eq!(Entry::claim(Some(&first), &claimant("b", 9), 0), Claim::Busy { until: at(10) });
+        let second = taken(Some(&first), "b", 10);
+        assert_eq!((second.version, second.takeovers, second.announced_at), (2, 1, at(0)));
+    }
+
+    #[test]
+    fn what_is_delivered_is_never_claimed_again() {
+        let first = taken(None, "a", 0);
+        let done = first.deliver(&Settled::up_to(3), None, at(5));
+        assert_eq!(Entry::claim(Some(&done), &claimant("b", 100), 0), Claim::Delivered);
+    }
+
+    #[test]
+    fn work_goes_on_from_the_checkpoint_and_progress_forgets_what_crashed() {
+        let first = taken(None, "a", 0);
+        let second = taken(Some(&first), "b", 20).checkpoint(&Settled::up_to(7));
+        assert_eq!((second.settled.next_record, second.takeovers), (7, 0));
+        let third = taken(Some(&second.release(&Settled::up_to(9))), "c", 21);
+        assert_eq!((third.settled.next_record, third.takeovers), (9, 0));
+    }
+}
