@@ -28,6 +28,8 @@ pub struct Batch {
     rows: Vec<Place>,
     /// The oldest time among the rows, for the lag.
     pub oldest: Option<Timestamp>,
+    /// The newest.
+    pub newest: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ struct Place {
 
 impl Batch {
     const fn empty() -> Self {
-        Self { body: Vec::new(), rows: Vec::new(), oldest: None }
+        Self { body: Vec::new(), rows: Vec::new(), oldest: None, newest: None }
     }
 
     /// The body: a JSON array.
@@ -88,7 +90,7 @@ impl Batch {
         body.extend_from_slice(&self.body[start + 1..end]);
         body.push(b']');
         let rows = rows.iter().map(|place| Place { end: place.end - start, ..*place }).collect();
-        Self { body, rows, oldest: self.oldest }
+        Self { body, rows, oldest: self.oldest, newest: self.newest }
     }
 }
 
@@ -128,6 +130,7 @@ impl Batcher {
         batch.body.extend_from_slice(row);
         batch.rows.push(Place { record, end: batch.body.len() });
         batch.oldest = batch.oldest.into_iter().chain(time).min();
+        batch.newest = batch.newest.into_iter().chain(time).max();
         Ok(full)
     }
 

@@ -135,6 +135,8 @@ pub struct Config {
     pub work_queue_url: Option<String>,
     /// For what can't be delivered.
     pub dead_letter_queue_url: Option<String>,
+    /// The table of deliveries; none, and what is announced twice is delivered twice.
+    pub ledger_table: Option<String>,
 }
 
 /// Everything that is wrong with the environment.
@@ -218,6 +220,7 @@ impl Reader {
             allowed_buckets: self.optional("ALLOWED_BUCKETS").map(|text| list(&text)),
             work_queue_url: self.queue("WORK_QUEUE_URL", in_lambda),
             dead_letter_queue_url: self.queue("DEAD_LETTER_QUEUE_URL", in_lambda),
+            ledger_table: self.optional("LEDGER_TABLE"),
         }
     }
 

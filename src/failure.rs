@@ -75,12 +75,15 @@ impl Reason {
         }
     }
 
-    /// Whether an operator's hand mends it, so that slow retries come before the letter.
+    /// Whether time or an operator's hand may mend it, so that slow retries come before the letter.
     ///
     /// A role assignment alone may take 30 minutes to reach every node of Azure.
     #[must_use]
-    pub const fn is_mended_by_operators(self) -> bool {
-        matches!(self, Self::AccessDenied | Self::Unauthorized | Self::Forbidden | Self::Misconfigured)
+    pub const fn may_be_mended(self) -> bool {
+        matches!(
+            self,
+            Self::AccessDenied | Self::Unauthorized | Self::Forbidden | Self::Misconfigured | Self::Crashed
+        )
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use secrecy::ExposeSecret;
-use sentinel_forwarder::aws::{AzureProofs, S3Objects, Secrets, SqsQueue, http_client, sdk_config};
+use sentinel_forwarder::aws::{
+    AzureProofs, DynamoLedger, S3Objects, Secrets, SqsQueue, http_client, sdk_config,
+};
 use sentinel_forwarder::config::{Api, Config};
 use sentinel_forwarder::forward::{Forwarder, Limits};
 use sentinel_forwarder::handler::{Answer, Handler};
@@ -14,7 +16,7 @@ use sentinel_forwarder::sentinel::{DataCollectorSink, LogsIngestionSink, Sink};
 use serde_json::value::RawValue;
 use tracing::{error, warn};
 
-type Function = Handler<Sink<AzureProofs>, S3Objects, SqsQueue>;
+type Function = Handler<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedger>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -55,7 +57,8 @@ async fn build() -> Result<Function, Error> {
         allowed_buckets: config.allowed_buckets,
     };
     let dead_letters = SqsQueue::new(&aws, config.dead_letter_queue_url);
-    let forwarder = Forwarder::new(sink, S3Objects::new(&aws), dead_letters, limits);
+    let ledger = config.ledger_table.map(|table| DynamoLedger::new(&aws, table));
+    let forwarder = Forwarder::new(sink, S3Objects::new(&aws), dead_letters, ledger, limits);
     Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url)))
 }
 

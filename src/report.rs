@@ -75,8 +75,12 @@ pub struct Tally {
     pub tables: BTreeMap<&'static str, TableTally>,
     /// Letters, by reason.
     pub letters: BTreeMap<Reason, u64>,
+    /// Things that had been delivered before.
+    pub duplicates: u64,
     /// Things put on the work queue to be done later.
     pub continuations: u64,
+    /// How often a rule's circuit opened.
+    pub circuit_open: u64,
 }
 
 impl Tally {
@@ -90,7 +94,9 @@ impl Tally {
         self.objects += other.objects;
         self.bytes_read += other.bytes_read;
         self.ignored += other.ignored;
+        self.duplicates += other.duplicates;
         self.continuations += other.continuations;
+        self.circuit_open += other.circuit_open;
         for (reason, count) in other.letters {
             *self.letters.entry(reason).or_default() += count;
         }
@@ -118,6 +124,7 @@ impl Tally {
             records: self.tables.values().map(|table| table.records).sum(),
             rows: self.tables.values().map(|table| table.rows).sum(),
             dead_letters: self.letters.values().sum(),
+            duplicates: self.duplicates,
             ignored: self.ignored,
             ..Report::default()
         }
@@ -131,7 +138,9 @@ impl Tally {
         line.count("Objects", self.objects);
         line.count("Ignored", self.ignored);
         line.bytes("BytesRead", self.bytes_read);
+        line.count("Duplicates", self.duplicates);
         line.count("Continuations", self.continuations);
+        line.count("CircuitOpen", self.circuit_open);
         line.end(now, &mut lines);
         for (name, table) in &self.tables {
             let mut line = Line::new(&[&["Table"]]);

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sentinel_forwarder::aws::{Chunks, ObjectReader, Queue, QueueError, ReadError, http_client};
+use sentinel_forwarder::aws::{
+    Chunks, DynamoLedger, ObjectReader, Queue, QueueError, ReadError, http_client,
+};
 use sentinel_forwarder::config::{Api, Config};
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
@@ -28,8 +30,11 @@ struct OneFile(PathBuf);
 impl ObjectReader for OneFile {
     type Chunks = FileChunks;
 
-    async fn open(&self, _: &ObjectRef) -> Result<FileChunks, ReadError> {
-        File::open(&self.0).map(FileChunks).map_err(|error| ReadError::Gone { code: error.to_string() })
+    async fn open(&self, object: &ObjectRef) -> Result<(ObjectRef, FileChunks), ReadError> {
+        let opened = File::open(&self.0).map(FileChunks);
+        opened
+            .map(|chunks| (object.clone(), chunks))
+            .map_err(|error| ReadError::Gone { code: error.to_string() })
     }
 }
 
@@ -60,6 +65,14 @@ impl Queue for NoLetters {
     async fn send(&self, body: &str) -> Result<(), QueueError> {
         Err(QueueError { code: body.to_owned() })
     }
+
+    async fn hide(&self, _: &str, _: Duration) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    fn is(&self, _: &str) -> bool {
+        false
+    }
 }
 
 pub(super) fn run(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failure> {
@@ -88,17 +101,18 @@ async fn forward(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failur
         max_concurrency: config.max_concurrency,
         allowed_buckets: None,
     };
-    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, limits);
+    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, None::<DynamoLedger>, limits);
     let object = ObjectRef {
         bucket: "b".to_owned(),
         key: "AWSLogs/111122223333/CloudTrail/eu-west-1/trail.json.gz".to_owned(),
         version_id: None,
         etag: None,
     };
-    let attempt = Attempt { receives: 1, deadline: Deadline::at(Instant::now() + Duration::from_hours(1)) };
+    let deadline = Deadline::at(Instant::now() + Duration::from_hours(1));
+    let attempt = Attempt { receives: 1, reads_until: deadline, deadline, lease_until: jiff::Timestamp::MAX };
     let mut tally = Tally::default();
     forwarder
-        .forward(&Item::Object(Task::whole(object)), attempt, &mut tally)
+        .forward(&Item::Object { task: Task::whole(object), letter: None }, attempt, &mut tally)
         .await
         .map_err(|again| again.why)?;
     let table = tally.table("AWSCloudTrail");

@@ -7,14 +7,21 @@ mod objects;
 mod queues;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use credential::{AzureProofs, Secrets};
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
-pub use objects::{Chunks, ObjectReader, ReadError, S3Objects};
+pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use queues::{Queue, QueueError, SqsQueue};
+
+/// How long one try of a call may take until its answer begins, and all tries together: an answer that never comes must
+/// leave time to settle.
+const ATTEMPT: Duration = Duration::from_secs(10);
+const OPERATION: Duration = Duration::from_secs(25);
 
 /// The one HTTP client of both clouds: one set of embedded roots, one pool of connections.
 ///
@@ -25,7 +32,7 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // ring supports both protocol versions, so the versions can always be set.
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = reqwest::Client::builder().connect_timeout(std::time::Duration::from_secs(5)).no_proxy();
+    let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).no_proxy();
     match tls {
         Ok(tls) => {
             builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
@@ -36,5 +43,8 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
 
 /// The SDK's settings: region, credentials and endpoints as the environment says.
 pub async fn sdk_config(client: reqwest::Client) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(http::SharedClient::new(client)).load().await
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build();
+    let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+    loader.http_client(http::SharedClient::new(client)).load().await
 }

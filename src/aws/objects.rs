@@ -2,11 +2,15 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::failure::{Disposition, Reason};
 use crate::task::ObjectRef;
@@ -62,8 +66,12 @@ pub trait Chunks: Send {
 pub trait ObjectReader: Send + Sync + 'static {
     /// What reading one yields.
     type Chunks: Chunks;
-    /// Opens an object.
-    fn open(&self, object: &ObjectRef) -> impl Future<Output = Result<Self::Chunks, ReadError>> + Send;
+
+    /// Opens an object; what comes back names the very content that is read.
+    fn open(
+        &self,
+        object: &ObjectRef,
+    ) -> impl Future<Output = Result<(ObjectRef, Self::Chunks), ReadError>> + Send;
 }
 
 /// Objects of S3.
@@ -83,17 +91,67 @@ impl S3Objects {
 }
 
 impl ObjectReader for S3Objects {
-    type Chunks = ByteStream;
+    type Chunks = S3Chunks;
 
-    async fn open(&self, object: &ObjectRef) -> Result<ByteStream, ReadError> {
-        let request = self.client.get_object().bucket(&object.bucket).key(&object.key);
-        let request = match (&object.version_id, &object.etag) {
-            (Some(version), _) => request.version_id(version),
-            (None, Some(etag)) => request.if_match(format!("\"{}\"", etag.trim_matches('"'))),
-            (None, None) => request,
+    async fn open(&self, object: &ObjectRef) -> Result<(ObjectRef, S3Chunks), ReadError> {
+        let output = get(&self.client, object, 0).await?;
+        let etag = output.e_tag().map(|etag| etag.trim_matches('"').to_owned());
+        let pinned = ObjectRef {
+            version_id: output.version_id().map(str::to_owned).or_else(|| object.version_id.clone()),
+            etag: etag.or_else(|| object.etag.clone()),
+            ..object.clone()
         };
-        request.send().await.map(|output| output.body).map_err(|error| classify(&error))
+        let chunks = S3Chunks {
+            client: self.client.clone(),
+            object: pinned.clone(),
+            body: output.body,
+            position: 0,
+            breaks: 0,
+        };
+        Ok((pinned, chunks))
     }
+}
+
+/// How long S3 may keep silent in the middle of an object.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How often a body that breaks off is asked for again, from where it broke off.
+const MOST_BREAKS: u32 = 3;
+
+/// An object of S3 that is being read.
+pub struct S3Chunks {
+    client: Client,
+    object: ObjectRef,
+    body: ByteStream,
+    position: u64,
+    breaks: u32,
+}
+
+impl Chunks for S3Chunks {
+    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        loop {
+            if let Ok(Ok(chunk)) = timeout(SILENCE, self.body.try_next()).await {
+                self.position += chunk.as_ref().map_or(0, Bytes::len) as u64;
+                return Ok(chunk);
+            }
+            self.breaks += 1;
+            if self.breaks > MOST_BREAKS {
+                return Err(ReadError::Unavailable { code: "the body broke off".to_owned() });
+            }
+            self.body = get(&self.client, &self.object, self.position).await?.body;
+        }
+    }
+}
+
+/// Asks for an object from this byte on, in exactly the version or content that the reference names.
+async fn get(client: &Client, object: &ObjectRef, from: u64) -> Result<GetObjectOutput, ReadError> {
+    let request = client.get_object().bucket(&object.bucket).key(&object.key);
+    let request = match (&object.version_id, &object.etag) {
+        (Some(version), _) => request.version_id(version),
+        (None, Some(etag)) => request.if_match(format!("\"{}\"", etag.trim_matches('"'))),
+        (None, None) => request,
+    };
+    let request = if from > 0 { request.range(format!("bytes={from}-")) } else { request };
+    request.send().await.map_err(|error| classify(&error))
 }
 
 fn classify<E: ProvideErrorMetadata>(
@@ -105,11 +163,5 @@ fn classify<E: ProvideErrorMetadata>(
         (_, "InvalidObjectState") | (403, _) => ReadError::Denied { code },
         (404 | 412, _) | (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },
         _ => ReadError::Unavailable { code },
-    }
-}
-
-impl Chunks for ByteStream {
-    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
-        self.try_next().await.map_err(|_| ReadError::Unavailable { code: "the body broke off".to_owned() })
     }
 }

@@ -12,6 +12,7 @@ mod value;
 use std::ops::Range;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::format::{Format, KeyTells};
@@ -189,6 +190,7 @@ pub struct Decoder {
     ended: bool,
     /// Found while inflating; told once the records before it have come out.
     error: Option<DecodeError>,
+    hash: Option<Sha256>,
 }
 
 impl Decoder {
@@ -204,7 +206,22 @@ impl Decoder {
             bytes_inflated: 0,
             ended: false,
             error: None,
+            hash: None,
         }
+    }
+
+    /// Computes the SHA-256 of the inflated bytes on the way.
+    #[must_use]
+    pub fn hashing(self) -> Self {
+        Self { hash: Some(Sha256::new()), ..self }
+    }
+
+    /// The SHA-256 of the whole content in hexadecimal digits, once it has ended well, if it was asked for.
+    #[must_use]
+    pub fn sha256(self) -> Option<String> {
+        self.hash
+            .filter(|_| self.ended && self.error.is_none())
+            .map(|hash| crate::json::hex(&hash.finalize()))
     }
 
     /// The index of the record that comes next: after an error, of the first that did not come out.
@@ -299,6 +316,9 @@ impl Decoder {
         let before = self.window.len();
         let inflated = self.inflater.inflate(&mut self.window);
         self.bytes_inflated += (self.window.len() - before) as u64;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&self.window[before..]);
+        }
         match inflated {
             Ok(Inflated::Some) => {}
             Ok(Inflated::Starved) => return false,

@@ -75,6 +75,12 @@ impl Progress {
         &self.settled
     }
 
+    /// How many spans are settled beyond a gap.
+    #[must_use]
+    pub fn beyond(&self) -> usize {
+        self.beyond.len()
+    }
+
     /// Notes a span of records as settled.
     pub fn settle(&mut self, span: Range<u64>, counts: Counts) {
         self.beyond.insert(span.start, (span.end, counts));

@@ -22,6 +22,8 @@ pub(super) struct Failed {
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     pub(super) tally: Tally,
+    /// Rows that Sentinel took.
+    pub(super) rows: u64,
     pub(super) failed: Vec<Failed>,
 }
 
@@ -36,6 +38,7 @@ pub(super) async fn deliver<S: LogSink>(
     let mut waiting = vec![batch];
     while let Some(batch) = waiting.pop() {
         let (costs, result) = sink.upload(table, batch.body(), deadline).await;
+        delivered.tally.circuit_open += costs.circuit_open;
         let numbers = delivered.tally.table(table.name());
         numbers.upload_throttled += costs.throttled;
         numbers.upload_failed += costs.failed;
@@ -44,6 +47,7 @@ pub(super) async fn deliver<S: LogSink>(
             Ok(()) => {
                 numbers.uploads += 1;
                 numbers.rows += batch.len() as u64;
+                delivered.rows += batch.len() as u64;
                 numbers.bytes_uploaded += costs.bytes;
                 if let Some(oldest) = batch.oldest {
                     let lag = Timestamp::now().duration_since(oldest).as_secs();

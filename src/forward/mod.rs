@@ -1,29 +1,39 @@
-//! The pipeline: read, decode, map, batch, upload, settle.
+//! The pipeline: claim, read, decode, map, batch, upload, checkpoint, settle.
 //!
 //! An item is done only when every record of it was taken by Sentinel or stands in a letter that the queue has taken.
 //! What fails for now is left to come again; a double is preferred to a loss.
 
 mod deliver;
+mod event;
+mod hold;
+mod letter;
 mod object;
+mod passage;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
-use crate::aws::{ObjectReader, Queue};
-use crate::batch::Batcher;
+use crate::aws::{Ledger, ObjectReader, Queue};
 use crate::deadline::Deadline;
-use crate::failure::{DeadLetter, Disposition, Reason, Subject};
+use crate::failure::{Disposition, Reason};
 use crate::report::Tally;
 use crate::sentinel::LogSink;
-use crate::table::Table;
+use crate::task::Task;
 use crate::trigger::Item;
 
-/// From this receipt of a message on, what an operator should have mended becomes a letter.
-pub const PATIENCE_RECEIVES: u32 = 5;
+/// From this receipt of a message on, what an operator should have mended becomes a letter. With the waits of
+/// [`wait_before`] that is more than 30 minutes after the first, by when a role assignment has reached all of Azure.
+pub const PATIENCE_RECEIVES: u32 = 10;
+/// How long a message is hidden after its first failure.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// How long at most.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// An item that must come again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +42,29 @@ pub struct ComeAgain {
     pub why: String,
     /// When at the earliest, if the other side said so.
     pub after: Option<Duration>,
+}
+
+impl ComeAgain {
+    fn because(error: &impl std::fmt::Display) -> Self {
+        Self { why: error.to_string(), after: None }
+    }
+}
+
+/// What has become of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is settled.
+    Done,
+    /// Time was up; all before this task is settled, and once the task is safe on the work queue the item is too.
+    GoesOn(Task),
+}
+
+/// How long a message waits that was received so often: twice as long each time, with jitter, and no less than was
+/// asked for.
+#[must_use]
+pub fn wait_before(receives: u32, asked_for: Option<Duration>) -> Duration {
+    let wait = (FIRST_WAIT * 2_u32.pow(receives.clamp(1, 10) - 1)).min(LONGEST_WAIT);
+    wait.mul_f64(0.75 + fastrand::f64() / 4.0).max(asked_for.unwrap_or_default()).min(LONGEST_WAIT)
 }
 
 /// Settings of the pipeline.
@@ -46,21 +79,26 @@ pub struct Limits {
 }
 
 /// All that forwarding needs.
-pub struct Forwarder<S, O, Q> {
+pub struct Forwarder<S, O, Q, L> {
     sink: Arc<S>,
     objects: O,
     dead_letters: Q,
+    ledger: Option<L>,
     limits: Limits,
     uploads: Arc<Semaphore>,
 }
 
-/// What is known of the message that an item came in.
+/// What is known of the invocation and the message that an item came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
     /// How often it was received, this time included.
     pub receives: u32,
+    /// When reading stops, so that what was read can still be uploaded.
+    pub reads_until: Deadline,
     /// When all must be settled.
     pub deadline: Deadline,
+    /// When this worker is no more for certain.
+    pub lease_until: Timestamp,
 }
 
 impl Attempt {
@@ -68,136 +106,79 @@ impl Attempt {
     fn leaves_again(self, disposition: Disposition) -> Result<Option<Duration>, Reason> {
         match disposition {
             Disposition::Retryable { after } => Ok(after),
-            Disposition::Permanent(reason)
-                if reason.is_mended_by_operators() && self.receives < PATIENCE_RECEIVES =>
-            {
+            Disposition::Permanent(reason) if reason.may_be_mended() && !self.is_out_of_patience() => {
                 Ok(None)
             }
             Disposition::Permanent(reason) | Disposition::Poison(reason) => Err(reason),
         }
     }
+
+    const fn is_out_of_patience(self) -> bool {
+        self.receives >= PATIENCE_RECEIVES
+    }
 }
 
-impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
-    /// A pipeline from these parts.
-    pub fn new(sink: S, objects: O, dead_letters: Q, limits: Limits) -> Self {
+impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
+    /// A pipeline from these parts; without a ledger, what is announced twice is delivered twice.
+    pub fn new(sink: S, objects: O, dead_letters: Q, ledger: Option<L>, limits: Limits) -> Self {
         let uploads = Arc::new(Semaphore::new(limits.max_concurrency));
-        Self { sink: Arc::new(sink), objects, dead_letters, limits, uploads }
+        Self { sink: Arc::new(sink), objects, dead_letters, ledger, limits, uploads }
     }
 
     /// Forwards one item and settles it.
     ///
     /// # Errors
     /// If the item must come again; what was done is in the tally all the same.
-    pub async fn forward(&self, item: &Item, attempt: Attempt, tally: &mut Tally) -> Result<(), ComeAgain> {
+    pub async fn forward(
+        &self,
+        item: &Item,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
+        let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, tally));
+        match forwarding.catch_unwind().await {
+            Ok(result) => result,
+            Err(_) => {
+                error!("a panic while forwarding an item");
+                if !attempt.is_out_of_patience() {
+                    return Err(ComeAgain { why: "it crashed".to_owned(), after: None });
+                }
+                self.write_off(item, tally).await.map(|_| Outcome::Done)
+            }
+        }
+    }
+
+    async fn forward_item(
+        &self,
+        item: &Item,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
         match item {
             Item::Ignored(why) => {
                 info!(why, "ignored");
                 tally.ignored += 1;
-                Ok(())
+                Ok(Outcome::Done)
             }
-            Item::Unknown(event) => {
-                let message = "the invocation has no shape that this version knows".to_owned();
-                let subject = Subject::Event(event.clone());
-                self.send_letter(
-                    DeadLetter {
-                        reason: Reason::UnknownTrigger,
-                        message,
-                        status: None,
-                        table: None,
-                        subject,
-                    },
-                    tally,
-                )
-                .await
+            Item::Unknown(event) => self.return_to_sender(event, tally).await.map(|_| Outcome::Done),
+            Item::Object { task, letter } => {
+                self.forward_object(task, letter.as_deref(), attempt, tally).await
             }
-            Item::Object(task) => self.forward_object(task, attempt, tally).await,
-            Item::Event { table, record, event } => {
-                let subject = |_| Subject::Event(event.clone());
-                let result = self.forward_record(*table, record, attempt, &subject, tally).await;
-                if result.is_ok() {
-                    info!(table = table.name(), "forwarded an event");
-                }
-                result
+            Item::Event { table, record, event, letter } => {
+                let event = event::Event { table: *table, record, event, letter: letter.as_deref() };
+                self.forward_event(event, attempt, tally).await.map(|()| Outcome::Done)
             }
         }
     }
 
-    /// Forwards the record that an event carries.
-    async fn forward_record(
-        &self,
-        table: Table,
-        record: &str,
-        attempt: Attempt,
-        subject: &(impl Fn(std::ops::Range<u64>) -> Subject + Sync),
-        tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
-        let numbers = tally.table(table.name());
-        numbers.records += 1;
-        let mut row = Vec::new();
-        let letter = |reason, message: String| DeadLetter {
-            reason,
-            message,
-            status: None,
-            table: Some(table.name()),
-            subject: subject(0..1),
-        };
-        let mut batcher = Batcher::new(self.limits.max_request_bytes);
-        match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
-            Err(error) => return self.send_letter(letter(Reason::Corrupt, error.to_string()), tally).await,
-            Ok(facts) => {
-                object::count_facts(numbers, facts);
-                if let Err(error) = batcher.push(0, &row, facts.event_time) {
-                    return self.send_letter(letter(Reason::TooLarge, error.to_string()), tally).await;
-                }
-            }
+    /// Nothing is begun while Sentinel is left alone.
+    fn begin(&self) -> Result<(), ComeAgain> {
+        match self.sink.rests() {
+            Some(rest) => Err(ComeAgain {
+                why: "Sentinel is left alone after failures in a row".to_owned(),
+                after: Some(rest),
+            }),
+            None => Ok(()),
         }
-        let Some(batch) = batcher.take() else { return Ok(()) };
-        let delivered = deliver::deliver(&*self.sink, table, batch, attempt.deadline).await;
-        tally.add(delivered.tally);
-        for failed in delivered.failed {
-            self.settle_failed(table, &failed, attempt, subject, tally).await?;
-        }
-        Ok(())
-    }
-
-    /// A batch that was not taken comes again, or becomes a letter.
-    async fn settle_failed(
-        &self,
-        table: Table,
-        failed: &deliver::Failed,
-        attempt: Attempt,
-        subject: &(impl Fn(std::ops::Range<u64>) -> Subject + Sync),
-        tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
-        match attempt.leaves_again(failed.error.disposition()) {
-            Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
-            Err(reason) => {
-                let letter = DeadLetter {
-                    reason,
-                    message: failed.error.to_string(),
-                    status: failed.error.status(),
-                    table: Some(table.name()),
-                    subject: subject(failed.records.clone()),
-                };
-                self.send_letter(letter, tally).await
-            }
-        }
-    }
-
-    /// Sends a letter; only then is its subject settled.
-    async fn send_letter(&self, letter: DeadLetter, tally: &mut Tally) -> Result<(), ComeAgain> {
-        if let Err(failure) = self.dead_letters.send(&letter.to_json(Timestamp::now())).await {
-            warn!(%failure, reason = letter.reason.name(), "a dead letter could not be sent");
-            return Err(ComeAgain { why: failure.to_string(), after: None });
-        }
-        error!(
-            id = letter.id(),
-            reason = letter.reason.name(),
-            message = letter.message,
-            "wrote a dead letter"
-        );
-        *tally.letters.entry(letter.reason).or_default() += 1;
-        Ok(())
     }
 }

@@ -1,135 +1,219 @@
 //! Forwards one object: its records go out in batches while the rest is still being read.
 
-use std::ops::Range;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::task::{JoinError, JoinSet};
+use futures_util::FutureExt;
+use tokio::time::timeout_at;
 use tracing::{info, warn};
 
-use super::deliver::{Delivered, deliver};
-use super::{Attempt, ComeAgain, Forwarder};
-use crate::aws::{Chunks, ObjectReader, Queue, ReadError};
-use crate::batch::{Batch, Batcher};
-use crate::decode::{DecodeError, Decoder, Flaw, Format, KeyTells, Step};
+use super::deliver::{Delivered, Failed, deliver};
+use super::event::finding_key;
+use super::hold::Hold;
+use super::passage::{Load, Passage};
+use super::{Attempt, ComeAgain, Forwarder, Outcome};
+use crate::aws::{Chunks, Ledger, ObjectReader, Queue, ReadError};
+use crate::batch::Batch;
+use crate::decode::{Decoder, Format, KeyTells, Step};
+use crate::delivery::{Content, Key, MOST_TAKEOVERS, Settled, Stage};
 use crate::failure::{DeadLetter, Reason, Subject};
-use crate::record::RowFacts;
-use crate::report::{TableTally, Tally};
-use crate::sentinel::LogSink;
+use crate::report::Tally;
+use crate::sentinel::{LogSink, UploadError};
 use crate::table::Table;
-use crate::task::Task;
+use crate::task::{ObjectRef, Task};
 
-pub(super) fn count_facts(numbers: &mut TableTally, facts: RowFacts) {
-    numbers.rows_truncated += u64::from(facts.values_truncated);
-    numbers.repaired += u64::from(facts.repaired);
-    numbers.without_time += u64::from(facts.event_time.is_none());
+/// No more batches than that are ever without a checkpoint, those in flight included.
+const MOST_UNCHECKED: usize = 31;
+
+/// How far reading came.
+enum Reading {
+    /// To the end, or to where it can't go on.
+    Ended(Option<Content>),
+    /// To where time was up, or it must come again.
+    Stopped,
 }
 
-/// A range of records that became no rows.
-#[derive(Debug)]
-struct Spoilt {
-    reason: Reason,
-    message: String,
-    records: Range<u64>,
-    /// Nothing behind it can be read.
-    to_the_end: bool,
+/// Whether a finding came through another door before.
+enum Door {
+    /// No, and so it is held, where it has an id.
+    First(Option<Hold>),
+    Second,
 }
 
-/// One object on its way.
-struct Passage {
-    task: Task,
-    table: Option<Table>,
-    batcher: Batcher,
-    flights: JoinSet<Delivered>,
-    landed: Vec<Delivered>,
-    /// An upload ended without saying what became of it.
-    crashed: bool,
-    spoilt: Vec<Spoilt>,
-    tally: Tally,
-    row: Vec<u8>,
-}
-
-impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
-    /// Forwards an object, or a range of it.
+impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
+    /// Forwards an object, or a range of it, unless it was delivered before.
     pub(super) async fn forward_object(
         &self,
         task: &Task,
+        letter: Option<&str>,
         attempt: Attempt,
         tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
+    ) -> Result<Outcome, ComeAgain> {
         let (bucket, key) = (task.object.bucket.as_str(), task.object.key.as_str());
         let format = match KeyTells::of(key) {
             KeyTells::Other => {
                 info!(bucket, key, "ignored: no format of ours");
                 tally.ignored += 1;
-                return Ok(());
+                return Ok(Outcome::Done);
             }
             KeyTells::Format(format) => Some(format),
             KeyTells::Nothing => None,
         };
-        let opened = if self
-            .limits
-            .allowed_buckets
-            .as_ref()
-            .is_none_or(|names| names.iter().any(|name| name == bucket))
-        {
-            self.objects.open(&task.object).await
-        } else {
-            Err(ReadError::NotAllowed)
-        };
-        let mut passage = Passage {
-            task: task.clone(),
-            table: format.map(Format::table),
-            batcher: Batcher::new(self.limits.max_request_bytes),
-            flights: JoinSet::new(),
-            landed: Vec::new(),
-            crashed: false,
-            spoilt: Vec::new(),
-            tally: Tally::default(),
-            row: Vec::new(),
-        };
-        let read = match opened {
-            Ok(chunks) => self.pass(Decoder::new(format), chunks, attempt, &mut passage).await,
-            Err(error) => Err(error),
-        };
-        let settled = self.settle(read, passage, attempt, tally).await;
-        match &settled {
-            Ok(()) => info!(bucket, key, "forwarded an object"),
+        let outcome = self.forward_known(task, format, letter, attempt, tally).await;
+        match &outcome {
+            Ok(Outcome::Done) => info!(bucket, key, "forwarded an object"),
+            Ok(Outcome::GoesOn(rest)) => {
+                info!(
+                    bucket,
+                    key,
+                    from_record = rest.from_record,
+                    "time is up, the rest of an object goes on"
+                );
+            }
             Err(again) => warn!(bucket, key, why = again.why, "an object must come again"),
         }
-        settled
+        outcome
     }
 
-    /// Reads to the end, or to where it can't go on.
+    async fn forward_known(
+        &self,
+        task: &Task,
+        format: Option<Format>,
+        letter: Option<&str>,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
+        self.begin()?;
+        let mut task = task.clone();
+        // What names no content can't be told from another announcement of the same: reading tells.
+        let mut opened = if letter.is_none() && task.object.identity().is_none() {
+            Some(self.open(&mut task.object).await)
+        } else {
+            None
+        };
+        let Some(hold) = self.claim_object(&task, letter, attempt).await? else {
+            info!(bucket = task.object.bucket, key = task.object.key, "an object was delivered before");
+            tally.duplicates += 1;
+            return Ok(Outcome::Done);
+        };
+        if opened.is_none() {
+            opened = Some(self.open(&mut task.object).await);
+        }
+        let decoder = Decoder::new(format);
+        let decoder = if hold.is_remembered() { decoder.hashing() } else { decoder };
+        let most = self.limits.max_request_bytes;
+        let mut passage = Passage::new(task, letter, format.map(Format::table), hold, attempt, most);
+        let read = match opened {
+            _ if passage.hold.entry.takeovers >= MOST_TAKEOVERS => {
+                let why = "the function died of this again and again: report it, and replay it with a later version";
+                self.give_up_rest(&mut passage, Reason::Crashed, why).await;
+                Ok(Reading::Ended(None))
+            }
+            Some(Ok(chunks)) => self.pass(decoder, chunks, &mut passage).await,
+            Some(Err(error)) => Err(error),
+            None => Ok(Reading::Stopped),
+        };
+        passage.tally.objects += 1;
+        let outcome = self.settle(read, &mut passage).await;
+        tally.add(passage.tally);
+        outcome
+    }
+
+    async fn open(&self, object: &mut ObjectRef) -> Result<O::Chunks, ReadError> {
+        if self.limits.allowed_buckets.as_ref().is_some_and(|names| !names.contains(&object.bucket)) {
+            return Err(ReadError::NotAllowed);
+        }
+        let (pinned, chunks) = self.objects.open(object).await?;
+        *object = pinned;
+        Ok(chunks)
+    }
+
+    /// Claims what a task asks for: a letter, a part, or the object as a whole; none if it was delivered before.
+    async fn claim_object(
+        &self,
+        task: &Task,
+        letter: Option<&str>,
+        attempt: Attempt,
+    ) -> Result<Option<Hold>, ComeAgain> {
+        if let Some(id) = letter {
+            return self.claim(Some(Key::letter(id)), task.from_record, attempt).await;
+        }
+        let whole = Key::object(&task.object);
+        if task.is_part() {
+            let known = self.look_up(&whole).await?;
+            match known.map(|entry| entry.stage) {
+                Some(Stage::Delivered { .. }) => return Ok(None),
+                // The rest of an object that is under way.
+                Some(_) if task.until_record.is_none() => {}
+                // What comes before it was never seen, so the object as a whole must not count as delivered.
+                _ => return self.claim(Some(Key::part(task)), task.from_record, attempt).await,
+            }
+        }
+        self.claim(Some(whole), 0, attempt).await
+    }
+
+    /// Reads to the end, or to where it can't or shan't go on.
     async fn pass(
         &self,
         mut decoder: Decoder,
         mut chunks: O::Chunks,
-        attempt: Attempt,
         passage: &mut Passage,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Reading, ReadError> {
         loop {
             let full = match decoder.next() {
                 Ok(Step::Record(record)) => {
-                    if passage.is_past(record.index) {
-                        return Ok(());
-                    }
                     let (index, json) = (record.index, record.json);
+                    if passage.is_past(index) {
+                        break;
+                    }
+                    if !passage.is_wanted(index) {
+                        continue;
+                    }
                     // Every record has a format, so the table is known.
                     let table = passage.table.unwrap_or(Table::AwsCloudTrail);
-                    if index < passage.task.from_record { None } else { passage.take(table, index, json) }
+                    let mut door = self.claim_finding(table, json, passage).await;
+                    if door.is_err() {
+                        // It may be held by this very file, which names it twice: with that settled, it shows.
+                        self.finish(index, passage).await;
+                        self.land_all(passage).await;
+                        door = self.claim_finding(table, json, passage).await;
+                    }
+                    match door {
+                        Ok(Door::First(finding)) => passage.take(table, index, json, finding),
+                        Ok(Door::Second) => {
+                            passage.skip_duplicate(table);
+                            None
+                        }
+                        Err(again) => {
+                            passage.again = Some(again);
+                            return Ok(Reading::Stopped);
+                        }
+                    }
                 }
                 Ok(Step::Flawed { index, flaw }) => {
-                    let reason = if flaw == Flaw::TooLong { Reason::TooLarge } else { Reason::Corrupt };
-                    passage.spoil_one(reason, flaw.to_string(), index);
+                    passage.spoil_flawed(flaw, index);
                     None
                 }
+                Ok(Step::Starved) if passage.is_late() => {
+                    self.finish(decoder.next_index(), passage).await;
+                    return Ok(Reading::Stopped);
+                }
                 Ok(Step::Starved) => {
-                    match chunks.next().await? {
-                        Some(chunk) => {
+                    match timeout_at(passage.attempt.reads_until.instant().into(), chunks.next()).await {
+                        Ok(Ok(Some(chunk))) => {
                             passage.tally.bytes_read += chunk.len() as u64;
                             decoder.push(chunk);
                         }
-                        None => decoder.end_input(),
+                        Ok(Ok(None)) => decoder.end_input(),
+                        Ok(Err(error)) => {
+                            self.finish(decoder.next_index(), passage).await;
+                            return Err(error);
+                        }
+                        Err(_) => {
+                            self.finish(decoder.next_index(), passage).await;
+                            return Ok(Reading::Stopped);
+                        }
                     }
                     None
                 }
@@ -138,194 +222,215 @@ impl<S: LogSink, O: ObjectReader, Q: Queue> Forwarder<S, O, Q> {
                     None
                 }
                 Ok(Step::End) => {
-                    passage.end(decoder.next_index());
-                    return Ok(());
+                    passage.tally.ignored += u64::from(decoder.next_index() == 0);
+                    break;
                 }
                 Ok(Step::Unclaimed) => {
                     passage.tally.ignored += 1;
-                    return Ok(());
+                    break;
                 }
                 Err(error) => {
                     passage.spoil_rest(error, decoder.next_index());
-                    return Ok(());
+                    break;
                 }
             };
-            if let Some(batch) = full {
-                self.launch(batch, attempt, passage).await;
-                if passage.comes_again(attempt) {
-                    return Ok(());
+            if let Some((load, batch)) = full {
+                self.launch(load, batch, passage).await;
+                if passage.again.is_some() {
+                    return Ok(Reading::Stopped);
+                }
+                if passage.is_late() {
+                    self.finish(decoder.next_index(), passage).await;
+                    return Ok(Reading::Stopped);
                 }
             }
         }
+        self.finish(decoder.next_index(), passage).await;
+        let (size, bytes) = (passage.tally.bytes_read, decoder.bytes_inflated());
+        Ok(Reading::Ended(decoder.sha256().map(|sha256| Content { size, bytes, sha256 })))
     }
 
-    /// Sends a batch on its way as soon as there is room in flight; reading waits for that.
-    async fn launch(&self, batch: Batch, attempt: Attempt, passage: &mut Passage) {
-        let Some(table) = passage.table else { return };
-        let permit = std::sync::Arc::clone(&self.uploads).acquire_owned().await;
-        let sink = std::sync::Arc::clone(&self.sink);
-        passage.flights.spawn(async move {
-            let _permit = permit;
-            deliver(&*sink, table, batch, attempt.deadline).await
-        });
-        while let Some(landed) = passage.flights.try_join_next() {
-            passage.land(landed);
+    /// Claims the finding that a record is. A letter is replayed whatever came.
+    async fn claim_finding(&self, table: Table, json: &[u8], passage: &Passage) -> Result<Door, ComeAgain> {
+        if table != Table::AwsGuardDuty || self.ledger.is_none() || passage.letter.is_some() {
+            return Ok(Door::First(None));
         }
-    }
-
-    /// Waits for what is in flight and writes the letters; only then is the object done.
-    async fn settle(
-        &self,
-        read: Result<(), ReadError>,
-        mut passage: Passage,
-        attempt: Attempt,
-        tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
-        if let Some(batch) = passage.batcher.take() {
-            self.launch(batch, attempt, &mut passage).await;
-        }
-        while let Some(landed) = passage.flights.join_next().await {
-            passage.land(landed);
-        }
-        let mut result = if passage.crashed {
-            Err(ComeAgain { why: "an upload crashed".to_owned(), after: None })
-        } else {
-            Ok(())
+        let Some(key) = std::str::from_utf8(json).ok().and_then(finding_key) else {
+            return Ok(Door::First(None));
         };
-        let mut failed = Vec::new();
-        for delivered in passage.landed.drain(..) {
-            passage.tally.add(delivered.tally);
-            failed.extend(delivered.failed);
-        }
-        tally.objects += 1;
-        tally.add(std::mem::take(&mut passage.tally));
-        let table = passage.table;
-        let whole = &passage.task;
-        let task_of = |records: Range<u64>| {
-            Subject::Task(Task {
-                object: whole.object.clone(),
-                from_record: records.start,
-                until_record: Some(records.end),
-            })
-        };
-        failed.sort_by_key(|failed| failed.records.start);
-        for failed in &failed {
-            let Some(table) = table else { continue };
-            if let Err(again) = self.settle_failed(table, failed, attempt, &task_of, tally).await {
-                result = Err(again);
-            }
-        }
-        for spoilt in passage.spoilt {
-            let mut task = Task { from_record: spoilt.records.start, ..whole.clone() };
-            if !spoilt.to_the_end {
-                task.until_record = Some(spoilt.records.end);
-            }
-            let letter = DeadLetter {
-                reason: spoilt.reason,
-                message: spoilt.message,
-                status: None,
-                table: table.map(Table::name),
-                subject: Subject::Task(task),
-            };
-            if let Err(again) = self.send_letter(letter, tally).await {
-                result = Err(again);
-            }
-        }
-        if let Err(error) = read {
-            match attempt.leaves_again(error.disposition()) {
-                Ok(after) => result = Err(ComeAgain { why: error.to_string(), after }),
-                Err(reason) => {
-                    let letter = DeadLetter {
-                        reason,
-                        message: error.to_string(),
-                        status: None,
-                        table: table.map(Table::name),
-                        subject: Subject::Task(whole.clone()),
-                    };
-                    self.send_letter(letter, tally).await?;
-                }
-            }
-        }
-        result
-    }
-}
-
-impl Passage {
-    fn land(&mut self, landed: Result<Delivered, JoinError>) {
-        match landed {
-            Ok(delivered) => self.landed.push(delivered),
-            Err(_) => self.crashed = true,
-        }
-    }
-
-    /// Whether the object must come again whatever happens to the rest of it: reading on would be in vain.
-    fn comes_again(&self, attempt: Attempt) -> bool {
-        let mut failed = self.landed.iter().flat_map(|delivered| &delivered.failed);
-        self.crashed || failed.any(|failed| attempt.leaves_again(failed.error.disposition()).is_ok())
-    }
-
-    fn is_past(&self, index: u64) -> bool {
-        self.task.until_record.is_some_and(|until| index >= until)
-    }
-
-    /// Maps a record into the batch; a batch that is full comes back.
-    fn take(&mut self, table: Table, index: u64, json: &[u8]) -> Option<Batch> {
-        let numbers = self.tally.table(table.name());
-        numbers.records += 1;
-        self.row.clear();
-        let facts = match table.map(json, Timestamp::now(), &mut self.row) {
-            Ok(facts) => facts,
-            Err(error) => {
-                self.spoil(Reason::Corrupt, error.to_string(), index);
-                return None;
-            }
-        };
-        count_facts(numbers, facts);
-        self.batcher.push(index, &self.row, facts.event_time).unwrap_or_else(|error| {
-            self.spoil(Reason::TooLarge, error.to_string(), index);
-            None
+        Ok(match self.claim(Some(key), 0, passage.attempt).await? {
+            Some(hold) => Door::First(Some(hold)),
+            None => Door::Second,
         })
     }
 
-    /// Notes a record that could not even be looked at.
-    fn spoil_one(&mut self, reason: Reason, message: String, index: u64) {
-        if index >= self.task.from_record && !self.is_past(index) {
-            if let Some(table) = self.table {
-                self.tally.table(table.name()).records += 1;
-            }
-            self.spoil(reason, message, index);
-        }
-    }
-
-    /// Notes that one record became no row; neighbours that failed alike are one range.
-    fn spoil(&mut self, reason: Reason, message: String, index: u64) {
-        if let Some(last) =
-            self.spoilt.last_mut().filter(|last| last.reason == reason && last.records.end == index)
-        {
-            last.records.end = index + 1;
-        } else {
-            self.spoilt.push(Spoilt { reason, message, records: index..index + 1, to_the_end: false });
-        }
-    }
-
-    /// Notes that nothing from this record on can be read.
-    fn spoil_rest(&mut self, error: DecodeError, index: u64) {
-        let index = index.max(self.task.from_record);
-        if !self.is_past(index) {
-            let records = index..u64::MAX;
-            self.spoilt.push(Spoilt {
-                reason: Reason::Corrupt,
-                message: error.to_string(),
-                records,
-                to_the_end: true,
+    /// Sends a batch on its way as soon as there is room in flight; reading waits for that.
+    async fn launch(&self, load: Load, batch: Batch, passage: &mut Passage) {
+        let Some(table) = passage.table else { return };
+        let permit = Arc::clone(&self.uploads).acquire_owned().await;
+        let sink = Arc::clone(&self.sink);
+        let deadline = passage.attempt.deadline;
+        passage.flights.spawn(async move {
+            let _permit = permit;
+            let records = batch.records();
+            let delivering = AssertUnwindSafe(deliver(&*sink, table, batch, deadline)).catch_unwind();
+            let delivered = delivering.await.unwrap_or_else(|_| Delivered {
+                failed: vec![Failed { records, error: UploadError::Crashed }],
+                ..Delivered::default()
             });
+            (load, delivered)
+        });
+        while let Some(Ok((load, delivered))) = passage.flights.try_join_next() {
+            self.land(load, delivered, passage).await;
+        }
+        while passage.unchecked() >= MOST_UNCHECKED && passage.again.is_none() {
+            let Some(Ok((load, delivered))) = passage.flights.join_next().await else { break };
+            self.land(load, delivered, passage).await;
         }
     }
 
-    /// The file ended well, after so many records.
-    const fn end(&mut self, records: u64) {
-        if records == 0 {
-            self.tally.ignored += 1;
+    /// Sends the last batch, and settles what comes after it without one.
+    async fn finish(&self, next_index: u64, passage: &mut Passage) {
+        match passage.take_last(next_index) {
+            (load, Some(batch)) => self.launch(load, batch, passage).await,
+            (load, None) => self.land(load, Delivered::default(), passage).await,
+        }
+    }
+
+    /// Waits for all that is in flight, and gives back what is held for records that were not sent.
+    async fn land_all(&self, passage: &mut Passage) {
+        while let Some(Ok((load, delivered))) = passage.flights.join_next().await {
+            self.land(load, delivered, passage).await;
+        }
+        for mut finding in passage.drop_filling() {
+            let settled = finding.entry.settled.clone();
+            // If this fails, its lease runs out.
+            let _ = self.release(&mut finding, &settled).await;
+        }
+    }
+
+    /// Settles what an upload left: its failures and its spoilt records become letters, or it must come again.
+    async fn land(&self, load: Load, delivered: Delivered, passage: &mut Passage) {
+        passage.tally.add(delivered.tally);
+        let mut again = None;
+        for failed in &delivered.failed {
+            let Some(table) = passage.table else { continue };
+            let subject = passage.part(failed.records.start, Some(failed.records.end));
+            match self.settle_failed(table, failed, passage.attempt, subject, &mut passage.tally).await {
+                Ok(id) => passage.wrote(&id),
+                Err(failure) => again = Some(failure),
+            }
+        }
+        for spoilt in &load.spoilt {
+            let until_record = spoilt.until_record.or(passage.task.until_record);
+            let letter = DeadLetter {
+                reason: spoilt.reason,
+                message: spoilt.message.clone(),
+                status: None,
+                table: passage.table.map(Table::name),
+                subject: passage.part(spoilt.from_record, until_record),
+            };
+            match self.send_letter(letter, &mut passage.tally).await {
+                Ok(id) => passage.wrote(&id),
+                Err(failure) => again = Some(failure),
+            }
+        }
+        let counts = load.counts(delivered.rows);
+        for mut finding in load.findings {
+            let settled = &finding.entry.settled.clone();
+            // Without this the finding is sent again through its other door: a double, not a loss.
+            let _ = match again {
+                None => self.deliver(&mut finding, settled, None).await,
+                Some(_) => self.release(&mut finding, settled).await,
+            };
+        }
+        if again.is_some() {
+            passage.again = again;
+            return;
+        }
+        passage.settle(load.span, counts);
+        if passage.is_checkpoint_due() {
+            let settled = passage.progress.settled().clone();
+            self.checkpoint(&mut passage.hold, &settled).await;
+            passage.settled_since_checkpoint = passage.progress.beyond();
+        }
+    }
+
+    /// Ends the passage: delivered, to go on, or to come again.
+    async fn settle(
+        &self,
+        read: Result<Reading, ReadError>,
+        passage: &mut Passage,
+    ) -> Result<Outcome, ComeAgain> {
+        self.land_all(passage).await;
+        let mut content = None;
+        match read {
+            Ok(Reading::Ended(read)) => content = read,
+            Ok(Reading::Stopped) if passage.again.is_none() => return self.stop(passage).await,
+            Ok(Reading::Stopped) => {}
+            Err(error) => match passage.attempt.leaves_again(error.disposition()) {
+                Ok(after) => {
+                    passage.again.get_or_insert(ComeAgain { why: error.to_string(), after });
+                }
+                Err(reason) if passage.again.is_none() => {
+                    self.give_up_rest(passage, reason, &error.to_string()).await;
+                }
+                Err(_) => {}
+            },
+        }
+        self.end(passage, content).await
+    }
+
+    /// Time is up: the rest goes on in another invocation.
+    async fn stop(&self, passage: &mut Passage) -> Result<Outcome, ComeAgain> {
+        if passage.has_moved {
+            let settled = passage.progress.settled().clone();
+            self.release(&mut passage.hold, &settled).await?;
+            return match passage.letter {
+                None => Ok(Outcome::GoesOn(passage.rest())),
+                // A task could not say that it is a letter's: the letter itself comes again.
+                Some(_) => Err(ComeAgain { why: "time is up".to_owned(), after: Some(Duration::ZERO) }),
+            };
+        }
+        let why = "time was up before anything was settled: give the function more memory or time";
+        if passage.attempt.is_out_of_patience() {
+            self.give_up_rest(passage, Reason::Exhausted, why).await;
+        } else {
+            passage.again = Some(ComeAgain { why: why.to_owned(), after: None });
+        }
+        self.end(passage, None).await
+    }
+
+    /// Writes down in the ledger how it ended: delivered, or to come again.
+    async fn end(&self, passage: &mut Passage, content: Option<Content>) -> Result<Outcome, ComeAgain> {
+        let settled = passage.progress.settled().clone();
+        if let Some(again) = passage.again.take() {
+            if let Err(failure) = self.release(&mut passage.hold, &settled).await {
+                warn!(why = failure.why, "what is held could not be released; its lease runs out");
+            }
+            return Err(again);
+        }
+        if passage.failed_alike {
+            // The letter stands as it stood, and can be replayed as before.
+            self.release(&mut passage.hold, &Settled::up_to(passage.task.from_record)).await?;
+        } else {
+            self.deliver(&mut passage.hold, &settled, content).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Writes a letter for all that is not settled.
+    async fn give_up_rest(&self, passage: &mut Passage, reason: Reason, why: &str) {
+        let letter = DeadLetter {
+            reason,
+            message: why.to_owned(),
+            status: None,
+            table: passage.table.map(Table::name),
+            subject: Subject::Task(passage.rest()),
+        };
+        match self.send_letter(letter, &mut passage.tally).await {
+            Ok(id) => passage.wrote(&id),
+            Err(again) => passage.again = Some(again),
         }
     }
 }

@@ -64,6 +64,10 @@ impl DataCollectorSink {
 }
 
 impl LogSink for DataCollectorSink {
+    fn rests(&self) -> Option<Duration> {
+        None
+    }
+
     async fn upload(
         &self,
         table: Table,

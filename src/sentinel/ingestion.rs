@@ -3,7 +3,7 @@
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>. Bodies, tokens and the
 //! service's messages are never logged: they may quote log text. Its codes are.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -12,10 +12,11 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::circuit::Circuit;
 use super::gzip::Gzip;
 use super::retry::{Backoff, retry_after};
 use super::{LogSink, TokenCache, UploadCosts, UploadError};
-use crate::config::LogsIngestion;
+use crate::config::{DataCollectionRule, LogsIngestion};
 use crate::credential::ProofSource;
 use crate::deadline::Deadline;
 use crate::table::Table;
@@ -31,21 +32,55 @@ pub struct LogsIngestionSink<P> {
     tokens: TokenCache<P>,
     gzip: Gzip,
     turn: AtomicUsize,
+    /// One a rule, in their order.
+    circuits: Vec<Circuit>,
+    /// Circuits that opened and have not been told of yet.
+    opened: AtomicU64,
 }
 
 impl<P: ProofSource> LogsIngestionSink<P> {
     /// A sink for the rules of the settings.
     pub fn new(client: Client, settings: LogsIngestion, proofs: P, compression_level: u8) -> Self {
         let tokens = TokenCache::new(client.clone(), &settings, proofs);
-        Self { client, settings, tokens, gzip: Gzip::new(compression_level), turn: AtomicUsize::new(0) }
+        let circuits = settings.rules.iter().map(|_| Circuit::new()).collect();
+        let (turn, opened) = (AtomicUsize::default(), AtomicU64::default());
+        Self { client, settings, tokens, gzip: Gzip::new(compression_level), turn, circuits, opened }
     }
 
-    fn url(&self, table: Table) -> String {
+    /// The next rule whose circuit lets a post through.
+    fn rule(&self) -> Result<(&DataCollectionRule, &Circuit), UploadError> {
+        let now = Instant::now();
         let rules = &self.settings.rules;
-        let rule = &rules[self.turn.fetch_add(1, Ordering::Relaxed) % rules.len()];
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut shortest = Duration::MAX;
+        for place in (0..rules.len()).map(|step| turn.wrapping_add(step) % rules.len()) {
+            match self.circuits[place].admit(now) {
+                Ok(()) => return Ok((&rules[place], &self.circuits[place])),
+                Err(rest) => shortest = shortest.min(rest),
+            }
+        }
+        Err(UploadError::Resting { rest: shortest })
+    }
+
+    fn url(&self, rule: &DataCollectionRule, table: Table) -> String {
         let stream = self.settings.streams.get(&table).map_or("", String::as_str);
         let (endpoint, id) = (&rule.endpoint, &rule.dcr_immutable_id);
         format!("{endpoint}/dataCollectionRules/{id}/streams/{stream}?api-version={API_VERSION}")
+    }
+
+    /// Posts to the rule whose turn it is; the rule's circuit learns how it went.
+    async fn try_once(&self, table: Table, packed: &Bytes) -> Result<(), UploadError> {
+        let (rule, circuit) = self.rule()?;
+        let result = self.post(&self.url(rule, table), packed).await;
+        match &result {
+            Err(UploadError::Unavailable { after, .. }) => {
+                if circuit.fail(Instant::now(), *after) {
+                    self.opened.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            _ => circuit.close(),
+        }
+        result
     }
 
     /// One post, and one more with a fresh token if the first one's was refused.
@@ -79,6 +114,12 @@ impl<P: ProofSource> LogsIngestionSink<P> {
 }
 
 impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
+    fn rests(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let rests = self.circuits.iter().map(|circuit| circuit.rests(now));
+        rests.collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
     async fn upload(
         &self,
         table: Table,
@@ -89,8 +130,9 @@ impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
             return (UploadCosts::default(), Err(UploadError::TooLarge));
         };
         let bytes = packed.len() as u64;
-        let url = self.url(table);
-        ask_again(deadline, bytes, || self.post(&url, &packed)).await
+        let (mut costs, result) = ask_again(deadline, bytes, || self.try_once(table, &packed)).await;
+        costs.circuit_open = self.opened.swap(0, Ordering::Relaxed);
+        (costs, result)
     }
 }
 
@@ -109,9 +151,13 @@ pub(super) async fn ask_again<F: Future<Output = Result<(), UploadError>>>(
             Err(UploadError::Unavailable { what: "no answer before the deadline".to_owned(), after: None })
         });
         let Err(error) = &result else { break result };
-        let UploadError::Unavailable { what, after } = error else {
-            costs.failed += 1;
-            break result;
+        let (what, after) = match error {
+            UploadError::Unavailable { what, after } => (what, after),
+            UploadError::Resting { .. } => break result,
+            _ => {
+                costs.failed += 1;
+                break result;
+            }
         };
         if what == "429" {
             costs.throttled += 1;

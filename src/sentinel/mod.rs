@@ -1,5 +1,6 @@
 //! The Azure wing: where rows go, how we are let in, and how often we ask again.
 
+mod circuit;
 mod collector;
 mod gzip;
 mod ingestion;
@@ -28,6 +29,12 @@ pub enum UploadError {
         what: String,
         /// How long the service asked us to wait.
         after: Option<Duration>,
+    },
+    /// The circuit is open: nothing was posted.
+    #[error("Sentinel is left alone after failures in a row")]
+    Resting {
+        /// For how long.
+        rest: Duration,
     },
     /// 400: never the same again; the batch is bisected.
     #[error("Sentinel rejected the rows ({code}); request id {request_id}")]
@@ -62,6 +69,9 @@ pub enum UploadError {
         /// The status.
         status: u16,
     },
+    /// The upload ended in a panic: a fault of ours.
+    #[error("the upload crashed")]
+    Crashed,
 }
 
 impl UploadError {
@@ -70,11 +80,13 @@ impl UploadError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Unavailable { after, .. } => Disposition::Retryable { after: *after },
+            Self::Resting { rest } => Disposition::Retryable { after: Some(*rest) },
             Self::Rejected { .. } => Disposition::Poison(Reason::Rejected),
             Self::TooLarge => Disposition::Poison(Reason::TooLarge),
             Self::Unauthorized { .. } => Disposition::Permanent(Reason::Unauthorized),
             Self::Forbidden { .. } => Disposition::Permanent(Reason::Forbidden),
             Self::Misconfigured { .. } => Disposition::Permanent(Reason::Misconfigured),
+            Self::Crashed => Disposition::Permanent(Reason::Crashed),
         }
     }
 
@@ -82,7 +94,7 @@ impl UploadError {
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self {
-            Self::Unavailable { .. } => None,
+            Self::Unavailable { .. } | Self::Resting { .. } | Self::Crashed => None,
             Self::Rejected { .. } => Some(400),
             Self::TooLarge => Some(413),
             Self::Unauthorized { .. } => Some(401),
@@ -101,12 +113,17 @@ pub struct UploadCosts {
     pub throttled: u64,
     /// Other failed tries.
     pub failed: u64,
+    /// Circuits that opened.
+    pub circuit_open: u64,
     /// From the first try to the last answer.
     pub elapsed: Duration,
 }
 
 /// Where batches go.
 pub trait LogSink: Send + Sync + 'static {
+    /// How long nothing is worth posting, because every circuit is open.
+    fn rests(&self) -> Option<Duration>;
+
     /// Posts a body, a JSON array, to the table's stream; asks again while that can help and time allows.
     fn upload(
         &self,
@@ -125,6 +142,13 @@ pub enum Sink<P> {
 }
 
 impl<P: crate::credential::ProofSource + 'static> LogSink for Sink<P> {
+    fn rests(&self) -> Option<Duration> {
+        match self {
+            Self::LogsIngestion(sink) => sink.rests(),
+            Self::DataCollector(sink) => sink.rests(),
+        }
+    }
+
     async fn upload(
         &self,
         table: Table,

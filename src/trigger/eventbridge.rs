@@ -30,14 +30,14 @@ pub(super) fn item(detail_type: &str, detail: &str, event: &str) -> Option<Item>
 }
 
 fn carried(table: Table, detail: &str, event: &str) -> Item {
-    Item::Event { table, record: detail.to_owned(), event: raw(event) }
+    Item::Event { table, record: detail.to_owned(), event: raw(event), letter: None }
 }
 
 fn object(detail: &str) -> Option<Item> {
     let [bucket, object] = json::pick(detail, ["bucket", "object"]).ok()?;
     let [bucket] = json::pick(bucket?, ["name"]).ok()?;
     let [key, version_id, etag] = json::pick(object?, ["key", "version-id", "etag"]).ok()?;
-    Some(Item::Object(Task::whole(ObjectRef {
+    Some(Item::object(Task::whole(ObjectRef {
         bucket: some_string(bucket)?,
         key: some_string(key)?,
         version_id: some_string(version_id),

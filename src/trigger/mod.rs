@@ -17,7 +17,12 @@ use crate::task::{TASK_SCHEMA, Task};
 #[derive(Clone, Debug)]
 pub enum Item {
     /// To forward an object, or a range of it.
-    Object(Task),
+    Object {
+        /// What of it.
+        task: Task,
+        /// The letter that is replayed, if one is.
+        letter: Option<String>,
+    },
     /// To forward what the event itself carries.
     Event {
         /// The table it belongs to.
@@ -26,6 +31,8 @@ pub enum Item {
         record: String,
         /// The event that it came in, for a letter.
         event: Box<RawValue>,
+        /// The letter that is replayed, if one is.
+        letter: Option<String>,
     },
     /// Nothing.
     Ignored(&'static str),
@@ -40,6 +47,10 @@ pub struct Message {
     pub id: String,
     /// How often it has been received, this time included.
     pub receives: u32,
+    /// By which its visibility is changed.
+    pub receipt: String,
+    /// The queue's ARN.
+    pub queue_arn: String,
     /// What it asks for.
     pub items: Vec<Item>,
 }
@@ -55,6 +66,20 @@ pub enum Trigger {
 
 /// Envelopes within envelopes: AWS makes four or five, an attacker any number.
 const MOST_ENVELOPES: u32 = 12;
+
+impl Item {
+    /// An object that was announced.
+    const fn object(task: Task) -> Self {
+        Self::Object { task, letter: None }
+    }
+
+    /// Notes that the item comes out of a letter.
+    fn replays(&mut self, id: &str) {
+        if let Self::Object { letter, .. } | Self::Event { letter, .. } = self {
+            *letter = Some(id.to_owned());
+        }
+    }
+}
 
 impl Trigger {
     /// Reads an invocation.
@@ -77,14 +102,16 @@ impl Trigger {
 }
 
 fn message(record: &str) -> Message {
-    let [id, body, attributes] = json::pick(record, ["messageId", "body", "attributes"]).unwrap_or_default();
+    let [id, receipt, queue_arn, body, attributes] =
+        json::pick(record, ["messageId", "receiptHandle", "eventSourceARN", "body", "attributes"])
+            .unwrap_or_default();
     let receives = attributes
         .and_then(|attributes| json::pick(attributes, ["ApproximateReceiveCount"]).ok()?[0])
         .and_then(|count| json::string(count)?.parse().ok())
         .unwrap_or(1);
     let mut items = Vec::new();
     open_text(body, record, 0, &mut items);
-    Message { id: string(id), receives, items }
+    Message { id: string(id), receives, receipt: string(receipt), queue_arn: string(queue_arn), items }
 }
 
 /// Opens the JSON that a member holds as text.
@@ -153,10 +180,16 @@ fn open_known(text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
 
 fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
     match schema {
-        TASK_SCHEMA => Task::parse(text).map(|task| items.push(Item::Object(task))).is_some(),
-        DEAD_LETTER_SCHEMA => match json::pick(text, ["task", "event"]) {
-            Ok([Some(inner), _] | [None, Some(inner)]) => {
+        TASK_SCHEMA => Task::parse(text).map(|task| items.push(Item::object(task))).is_some(),
+        DEAD_LETTER_SCHEMA => match json::pick(text, ["id", "task", "event"]) {
+            Ok([id, Some(inner), _] | [id, None, Some(inner)]) => {
+                let before = items.len();
                 open(inner, depth + 1, items);
+                let id = string(id);
+                // An event may carry several things; the letter's id stands for the first, and each is its own.
+                for (number, item) in items[before..].iter_mut().enumerate() {
+                    item.replays(&if number == 0 { id.clone() } else { format!("{id}.{number}") });
+                }
                 true
             }
             _ => false,

@@ -19,7 +19,7 @@ pub(super) fn notified(record: &str) -> Option<Item> {
     let [bucket, object] = json::pick(s3?, ["bucket", "object"]).ok()?;
     let [bucket] = json::pick(bucket?, ["name"]).ok()?;
     let [key, version_id, etag] = json::pick(object?, ["key", "versionId", "eTag"]).ok()?;
-    Some(Item::Object(Task::whole(ObjectRef {
+    Some(Item::object(Task::whole(ObjectRef {
         bucket: some_string(bucket)?,
         key: decode_key(&some_string(key)?)?,
         version_id: some_string(version_id),
@@ -39,7 +39,7 @@ pub(super) fn announced_by_cloudtrail(bucket: &str, keys: &str, items: &mut Vec<
         items.push(Item::Ignored("the list of objects is empty"));
     }
     items.extend(found.into_iter().map(|key| {
-        Item::Object(Task::whole(ObjectRef { bucket: bucket.clone(), key, version_id: None, etag: None }))
+        Item::object(Task::whole(ObjectRef { bucket: bucket.clone(), key, version_id: None, etag: None }))
     }));
     true
 }

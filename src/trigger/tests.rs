@@ -11,7 +11,7 @@ fn words(items: &[Item]) -> Vec<&'static str> {
     items
         .iter()
         .map(|item| match item {
-            Item::Object(_) => "object",
+            Item::Object { .. } => "object",
             Item::Event { table, .. } => table.name(),
             Item::Ignored(_) => "ignored",
             Item::Unknown(_) => "unknown",
@@ -62,7 +62,7 @@ fn the_same_key_is_read_from_both_forms_of_notification() {
     );
     for text in [s3, &eventbridge] {
         let Trigger::Direct(items) = Trigger::parse(text) else { panic!("{text}") };
-        let [Item::Object(task)] = &items[..] else { panic!("{text}") };
+        let [Item::Object { task, .. }] = &items[..] else { panic!("{text}") };
         assert_eq!((task.object.key.as_str(), task.object.etag.as_deref()), (key, Some("e")));
     }
 }

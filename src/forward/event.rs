@@ -1,0 +1,113 @@
+//! Forwards the record or finding that an event carries.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tracing::info;
+
+use super::deliver::deliver;
+use super::passage::count_facts;
+use super::{Attempt, ComeAgain, Forwarder};
+use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::batch::Batcher;
+use crate::delivery::{Counts, Key, Settled};
+use crate::failure::{DeadLetter, Reason, Subject};
+use crate::json;
+use crate::report::Tally;
+use crate::sentinel::LogSink;
+use crate::table::Table;
+
+/// An event and what it carries.
+#[derive(Clone, Copy)]
+pub(super) struct Event<'a> {
+    pub(super) table: Table,
+    pub(super) record: &'a str,
+    pub(super) event: &'a RawValue,
+    pub(super) letter: Option<&'a str>,
+}
+
+impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
+    /// Forwards an event, unless what it carries was delivered before.
+    pub(super) async fn forward_event(
+        &self,
+        event: Event<'_>,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        self.begin()?;
+        let key = match event.letter {
+            Some(id) => Some(Key::letter(id)),
+            None if event.table == Table::AwsGuardDuty => finding_key(event.record),
+            None => None,
+        };
+        let Some(mut hold) = self.claim(key, 0, attempt).await? else {
+            info!(table = event.table.name(), "an event was delivered before");
+            tally.duplicates += 1;
+            return Ok(());
+        };
+        let letters_before = tally.letters.values().sum::<u64>();
+        if let Err(again) = self.forward_record(event, attempt, tally).await {
+            // Whoever comes next need not wait for the lease's end; if this fails, it must.
+            let _ = self.release(&mut hold, &Settled::default()).await;
+            return Err(again);
+        }
+        let letters = tally.letters.values().sum::<u64>() - letters_before;
+        if event.letter.is_some() && letters > 0 {
+            // The new letter is the old one's successor, and may be replayed in its turn.
+            return self.release(&mut hold, &Settled::default()).await;
+        }
+        let counts = Counts { records: 1, rows: 1 - letters.min(1), letters, ..Counts::default() };
+        self.deliver(&mut hold, &Settled { next_record: 1, counts }, None).await?;
+        info!(table = event.table.name(), "forwarded an event");
+        Ok(())
+    }
+
+    async fn forward_record(
+        &self,
+        event: Event<'_>,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        let Event { table, record, event, .. } = event;
+        let numbers = tally.table(table.name());
+        numbers.records += 1;
+        let mut row = Vec::new();
+        let letter = |reason, message: String| DeadLetter {
+            reason,
+            message,
+            status: None,
+            table: Some(table.name()),
+            subject: Subject::Event(event.to_owned()),
+        };
+        let mut batcher = Batcher::new(self.limits.max_request_bytes);
+        match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
+            Err(error) => {
+                self.send_letter(letter(Reason::Corrupt, error.to_string()), tally).await?;
+                return Ok(());
+            }
+            Ok(facts) => {
+                count_facts(numbers, facts);
+                if let Err(error) = batcher.push(0, &row, facts.event_time) {
+                    self.send_letter(letter(Reason::TooLarge, error.to_string()), tally).await?;
+                    return Ok(());
+                }
+            }
+        }
+        let Some(batch) = batcher.take() else { return Ok(()) };
+        let delivered = deliver(&*self.sink, table, batch, attempt.deadline).await;
+        tally.add(delivered.tally);
+        for failed in delivered.failed {
+            let subject = Subject::Event(event.to_owned());
+            self.settle_failed(table, &failed, attempt, subject, tally).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The ledger's key of a finding, by its id and the time of its state; none if it has none.
+pub(super) fn finding_key(finding: &str) -> Option<Key> {
+    let [id, id_of_api, updated_at, updated_at_of_api] =
+        json::pick(finding, ["id", "Id", "updatedAt", "UpdatedAt"]).ok()?;
+    let id = json::string(id.or(id_of_api)?)?;
+    let updated_at = json::string(updated_at.or(updated_at_of_api)?)?;
+    Some(Key::finding(&id, &updated_at))
+}

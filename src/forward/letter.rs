@@ -1,0 +1,87 @@
+//! Dead letters: written before what they stand for counts as settled.
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use tracing::{error, warn};
+
+use super::deliver::Failed;
+use super::{Attempt, ComeAgain, Forwarder};
+use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::failure::{DeadLetter, Reason, Subject};
+use crate::report::Tally;
+use crate::sentinel::LogSink;
+use crate::table::Table;
+use crate::trigger::Item;
+
+impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
+    /// Sends a letter; only then is its subject settled. Its id comes back.
+    pub(super) async fn send_letter(
+        &self,
+        letter: DeadLetter,
+        tally: &mut Tally,
+    ) -> Result<String, ComeAgain> {
+        if let Err(failure) = self.dead_letters.send(&letter.to_json(Timestamp::now())).await {
+            warn!(%failure, reason = letter.reason.name(), "a dead letter could not be sent");
+            return Err(ComeAgain::because(&failure));
+        }
+        let (id, reason) = (letter.id(), letter.reason.name());
+        error!(id, reason, message = letter.message, "wrote a dead letter");
+        *tally.letters.entry(letter.reason).or_default() += 1;
+        Ok(id)
+    }
+
+    /// Records that were not taken come again, or become a letter.
+    pub(super) async fn settle_failed(
+        &self,
+        table: Table,
+        failed: &Failed,
+        attempt: Attempt,
+        subject: Subject,
+        tally: &mut Tally,
+    ) -> Result<String, ComeAgain> {
+        match attempt.leaves_again(failed.error.disposition()) {
+            Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
+            Err(reason) => {
+                let letter = DeadLetter {
+                    reason,
+                    message: failed.error.to_string(),
+                    status: failed.error.status(),
+                    table: Some(table.name()),
+                    subject,
+                };
+                self.send_letter(letter, tally).await
+            }
+        }
+    }
+
+    /// What has no shape that is known goes back whole.
+    pub(super) async fn return_to_sender(
+        &self,
+        event: &RawValue,
+        tally: &mut Tally,
+    ) -> Result<String, ComeAgain> {
+        let letter = DeadLetter {
+            reason: Reason::UnknownTrigger,
+            message: "the invocation has no shape that this version knows".to_owned(),
+            status: None,
+            table: None,
+            subject: Subject::Event(event.to_owned()),
+        };
+        self.send_letter(letter, tally).await
+    }
+
+    /// Gives up an item that crashes us again and again.
+    pub(super) async fn write_off(&self, item: &Item, tally: &mut Tally) -> Result<String, ComeAgain> {
+        let (table, subject) = match item {
+            Item::Ignored(_) => return Ok(String::new()),
+            Item::Object { task, .. } => (None, Subject::Task(task.clone())),
+            Item::Event { table, event, .. } => (Some(table.name()), Subject::Event(event.clone())),
+            Item::Unknown(event) => (None, Subject::Event(event.clone())),
+        };
+        let message =
+            "the function crashed on this again and again: report it, and replay it with a later version";
+        let letter =
+            DeadLetter { reason: Reason::Crashed, message: message.to_owned(), status: None, table, subject };
+        self.send_letter(letter, tally).await
+    }
+}

@@ -1,0 +1,280 @@
+//! One object on its way: what was read of it, what is in flight, what is settled.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use super::deliver::Delivered;
+use super::hold::Hold;
+use super::{Attempt, ComeAgain};
+use crate::batch::{Batch, Batcher};
+use crate::decode::{DecodeError, Flaw};
+use crate::delivery::{Counts, Progress};
+use crate::failure::{Reason, Subject};
+use crate::record::RowFacts;
+use crate::report::{TableTally, Tally};
+use crate::table::Table;
+use crate::task::Task;
+
+/// A checkpoint is written after so many batches: each costs a write to the ledger, and after a crash what came since
+/// is sent again.
+const CHECKPOINT_BATCHES: usize = 16;
+
+pub(super) fn count_facts(numbers: &mut TableTally, facts: RowFacts) {
+    numbers.rows_truncated += u64::from(facts.values_truncated);
+    numbers.repaired += u64::from(facts.repaired);
+    numbers.without_time += u64::from(facts.event_time.is_none());
+}
+
+/// A range of records that became no rows.
+#[derive(Debug)]
+pub(super) struct Spoilt {
+    pub(super) reason: Reason,
+    pub(super) message: String,
+    pub(super) from_record: u64,
+    /// None if nothing behind it can be read.
+    pub(super) until_record: Option<u64>,
+}
+
+impl Spoilt {
+    /// A part that can't be read counts as one record.
+    fn records(&self) -> u64 {
+        self.until_record.map_or(1, |until| until - self.from_record)
+    }
+}
+
+/// What goes with a batch: all records since the one before, also those that became no rows.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    pub(super) span: Range<u64>,
+    pub(super) spoilt: Vec<Spoilt>,
+    /// What is held of the ledger for findings among them.
+    pub(super) findings: Vec<Hold>,
+    duplicates: u64,
+    rows: u64,
+    oldest: Option<Timestamp>,
+    newest: Option<Timestamp>,
+}
+
+impl Load {
+    /// The load of a batch.
+    pub(super) fn with(mut self, batch: &Batch) -> Self {
+        self.rows = batch.len() as u64;
+        (self.oldest, self.newest) = (batch.oldest, batch.newest);
+        self
+    }
+
+    /// What became of it, once all of it is settled.
+    pub(super) fn counts(&self, rows_taken: u64) -> Counts {
+        let spoilt: u64 = self.spoilt.iter().map(Spoilt::records).sum();
+        Counts {
+            records: self.rows + spoilt + self.duplicates,
+            rows: rows_taken,
+            filtered: 0,
+            letters: self.rows - rows_taken + spoilt,
+            duplicates: self.duplicates,
+            oldest: self.oldest,
+            newest: self.newest,
+        }
+    }
+}
+
+/// One object on its way.
+pub(super) struct Passage {
+    pub(super) task: Task,
+    /// The letter that is replayed, if one is.
+    pub(super) letter: Option<String>,
+    pub(super) table: Option<Table>,
+    pub(super) hold: Hold,
+    pub(super) attempt: Attempt,
+    pub(super) progress: Progress,
+    pub(super) flights: JoinSet<(Load, Delivered)>,
+    /// Batches settled since the last checkpoint, or beyond it.
+    pub(super) settled_since_checkpoint: usize,
+    /// Why it must come again, and reading on would be in vain.
+    pub(super) again: Option<ComeAgain>,
+    /// Something was settled since work began.
+    pub(super) has_moved: bool,
+    /// The replayed letter has been written once more.
+    pub(super) failed_alike: bool,
+    pub(super) tally: Tally,
+    batcher: Batcher,
+    filling: Load,
+    row: Vec<u8>,
+}
+
+impl Passage {
+    pub(super) fn new(
+        task: Task,
+        letter: Option<&str>,
+        table: Option<Table>,
+        hold: Hold,
+        attempt: Attempt,
+        max_request_bytes: usize,
+    ) -> Self {
+        let start = hold.entry.settled.next_record;
+        Self {
+            task,
+            letter: letter.map(str::to_owned),
+            table,
+            progress: Progress::from(hold.entry.settled.clone()),
+            hold,
+            attempt,
+            flights: JoinSet::new(),
+            settled_since_checkpoint: 0,
+            again: None,
+            has_moved: false,
+            failed_alike: false,
+            tally: Tally::default(),
+            batcher: Batcher::new(max_request_bytes),
+            filling: Load { span: start..start, ..Load::default() },
+            row: Vec::new(),
+        }
+    }
+
+    /// Whether reading has to stop.
+    pub(super) fn is_late(&self) -> bool {
+        !self.attempt.reads_until.leaves(Instant::now(), Duration::ZERO)
+    }
+
+    /// Whether a record is neither settled before nor behind the range.
+    pub(super) fn is_wanted(&self, index: u64) -> bool {
+        index >= self.filling.span.start && !self.is_past(index)
+    }
+
+    /// Whether the range ends before that record.
+    pub(super) fn is_past(&self, index: u64) -> bool {
+        self.task.until_record.is_some_and(|until| index >= until)
+    }
+
+    /// Maps a record into the batch; a batch that is full comes back with its load.
+    pub(super) fn take(
+        &mut self,
+        table: Table,
+        index: u64,
+        json: &[u8],
+        finding: Option<Hold>,
+    ) -> Option<(Load, Batch)> {
+        let numbers = self.tally.table(table.name());
+        numbers.records += 1;
+        self.row.clear();
+        let full = match table.map(json, Timestamp::now(), &mut self.row) {
+            Ok(facts) => {
+                count_facts(numbers, facts);
+                self.batcher.push(index, &self.row, facts.event_time).unwrap_or_else(|error| {
+                    self.spoil(Reason::TooLarge, error.to_string(), index);
+                    None
+                })
+            }
+            Err(error) => {
+                self.spoil(Reason::Corrupt, error.to_string(), index);
+                None
+            }
+        };
+        let full = full.map(|batch| (self.cut(index).with(&batch), batch));
+        self.filling.findings.extend(finding);
+        full
+    }
+
+    /// Notes a finding that came through another door.
+    pub(super) fn skip_duplicate(&mut self, table: Table) {
+        self.tally.table(table.name()).records += 1;
+        self.tally.duplicates += 1;
+        self.filling.duplicates += 1;
+    }
+
+    /// Notes a record that could not even be looked at.
+    pub(super) fn spoil_flawed(&mut self, flaw: Flaw, index: u64) {
+        if self.is_wanted(index) {
+            if let Some(table) = self.table {
+                self.tally.table(table.name()).records += 1;
+            }
+            let reason = if flaw == Flaw::TooLong { Reason::TooLarge } else { Reason::Corrupt };
+            self.spoil(reason, flaw.to_string(), index);
+        }
+    }
+
+    /// Notes that one record became no row; neighbours that failed alike are one range.
+    fn spoil(&mut self, reason: Reason, message: String, index: u64) {
+        let last = self.filling.spoilt.last_mut();
+        if let Some(last) = last.filter(|last| last.reason == reason && last.until_record == Some(index)) {
+            last.until_record = Some(index + 1);
+        } else {
+            let until_record = Some(index + 1);
+            self.filling.spoilt.push(Spoilt { reason, message, from_record: index, until_record });
+        }
+    }
+
+    /// Notes that nothing from this record on can be read.
+    pub(super) fn spoil_rest(&mut self, error: DecodeError, index: u64) {
+        let from_record = index.max(self.filling.span.start);
+        if !self.is_past(from_record) {
+            let message = error.to_string();
+            self.filling.spoilt.push(Spoilt {
+                reason: Reason::Corrupt,
+                message,
+                from_record,
+                until_record: None,
+            });
+        }
+    }
+
+    /// What has been read since the last batch, up to that record.
+    fn cut(&mut self, end: u64) -> Load {
+        let mut load = std::mem::replace(&mut self.filling, Load { span: end..end, ..Load::default() });
+        load.span.end = end;
+        load
+    }
+
+    /// The last load, and its batch if it has rows.
+    pub(super) fn take_last(&mut self, next_index: u64) -> (Load, Option<Batch>) {
+        let end = next_index.min(self.task.until_record.unwrap_or(u64::MAX)).max(self.filling.span.start);
+        let load = self.cut(end);
+        match self.batcher.take() {
+            Some(batch) => (load.with(&batch), Some(batch)),
+            None => (load, None),
+        }
+    }
+
+    /// Forgets what was read and not sent; what is held for it comes back.
+    pub(super) fn drop_filling(&mut self) -> Vec<Hold> {
+        std::mem::take(&mut self.filling.findings)
+    }
+
+    /// Notes that a span of records is settled.
+    pub(super) fn settle(&mut self, span: Range<u64>, counts: Counts) {
+        let before = self.progress.settled().next_record;
+        self.progress.settle(span, counts);
+        self.settled_since_checkpoint += 1;
+        self.has_moved |= self.progress.settled().next_record > before;
+    }
+
+    /// Batches that no checkpoint covers; none where none is written.
+    pub(super) fn unchecked(&self) -> usize {
+        if self.hold.is_remembered() { self.settled_since_checkpoint + self.flights.len() } else { 0 }
+    }
+
+    /// Whether the checkpoint has fallen behind.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        self.hold.is_remembered()
+            && self.settled_since_checkpoint >= CHECKPOINT_BATCHES
+            && self.progress.settled().next_record > self.hold.entry.settled.next_record
+    }
+
+    /// A range of its records.
+    pub(super) fn part(&self, from_record: u64, until_record: Option<u64>) -> Subject {
+        Subject::Task(Task { object: self.task.object.clone(), from_record, until_record })
+    }
+
+    /// Notes that a letter was written.
+    pub(super) fn wrote(&mut self, id: &str) {
+        self.failed_alike |= self.letter.as_deref() == Some(id);
+    }
+
+    /// The task for all that is not settled.
+    pub(super) fn rest(&self) -> Task {
+        Task { from_record: self.progress.settled().next_record, ..self.task.clone() }
+    }
+}

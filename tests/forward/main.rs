@@ -1,0 +1,7 @@
+//! The pipeline against the strict stand-in, with objects, queues and a ledger that lie in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod delivery;
+mod pipeline;
+mod world;
