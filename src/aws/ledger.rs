@@ -100,7 +100,7 @@ fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-fn number(number: impl ToString) -> AttributeValue {
+fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
@@ -118,7 +118,7 @@ fn item(key: &Key, entry: &Entry) -> HashMap<String, AttributeValue> {
         ("stage".to_owned(), text(stage)),
         ("holder".to_owned(), text(&entry.holder)),
         ("announced_at".to_owned(), text(&entry.announced_at.to_string())),
-        ("expires_at".to_owned(), number(now.as_second() + KEPT_SECONDS)),
+        ("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs())),
     ]);
     let content = entry.content.as_ref();
     for (name, count) in [

@@ -21,7 +21,7 @@ use crate::table::Table;
 pub(super) struct Event<'a> {
     pub(super) table: Table,
     pub(super) record: &'a str,
-    pub(super) event: &'a RawValue,
+    pub(super) whole: &'a RawValue,
     pub(super) letter: Option<&'a str>,
 }
 
@@ -67,7 +67,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         attempt: Attempt,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
-        let Event { table, record, event, .. } = event;
+        let Event { table, record, whole, .. } = event;
         let numbers = tally.table(table.name());
         numbers.records += 1;
         let mut row = Vec::new();
@@ -76,7 +76,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             message,
             status: None,
             table: Some(table.name()),
-            subject: Subject::Event(event.to_owned()),
+            subject: Subject::Event(whole.to_owned()),
         };
         let mut batcher = Batcher::new(self.limits.max_request_bytes);
         match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
@@ -96,7 +96,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let delivered = deliver(&*self.sink, table, batch, attempt.deadline).await;
         tally.add(delivered.tally);
         for failed in delivered.failed {
-            let subject = Subject::Event(event.to_owned());
+            let subject = Subject::Event(whole.to_owned());
             self.settle_failed(table, &failed, attempt, subject, tally).await?;
         }
         Ok(())

@@ -136,16 +136,14 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, tally));
-        match forwarding.catch_unwind().await {
-            Ok(result) => result,
-            Err(_) => {
-                error!("a panic while forwarding an item");
-                if !attempt.is_out_of_patience() {
-                    return Err(ComeAgain { why: "it crashed".to_owned(), after: None });
-                }
-                self.write_off(item, tally).await.map(|_| Outcome::Done)
-            }
+        if let Ok(result) = forwarding.catch_unwind().await {
+            return result;
         }
+        error!("a panic while forwarding an item");
+        if !attempt.is_out_of_patience() {
+            return Err(ComeAgain { why: "it crashed".to_owned(), after: None });
+        }
+        self.write_off(item, tally).await.map(|_| Outcome::Done)
     }
 
     async fn forward_item(
@@ -165,7 +163,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 self.forward_object(task, letter.as_deref(), attempt, tally).await
             }
             Item::Event { table, record, event, letter } => {
-                let event = event::Event { table: *table, record, event, letter: letter.as_deref() };
+                let event = event::Event { table: *table, record, whole: event, letter: letter.as_deref() };
                 self.forward_event(event, attempt, tally).await.map(|()| Outcome::Done)
             }
         }

@@ -37,7 +37,7 @@ enum Reading {
 /// Whether a finding came through another door before.
 enum Door {
     /// No, and so it is held, where it has an id.
-    First(Option<Hold>),
+    First(Option<Box<Hold>>),
     Second,
 }
 
@@ -259,7 +259,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             return Ok(Door::First(None));
         };
         Ok(match self.claim(Some(key), 0, passage.attempt).await? {
-            Some(hold) => Door::First(Some(hold)),
+            Some(hold) => Door::First(Some(Box::new(hold))),
             None => Door::Second,
         })
     }

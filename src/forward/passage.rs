@@ -155,7 +155,7 @@ impl Passage {
         table: Table,
         index: u64,
         json: &[u8],
-        finding: Option<Hold>,
+        finding: Option<Box<Hold>>,
     ) -> Option<(Load, Batch)> {
         let numbers = self.tally.table(table.name());
         numbers.records += 1;
@@ -174,7 +174,7 @@ impl Passage {
             }
         };
         let full = full.map(|batch| (self.cut(index).with(&batch), batch));
-        self.filling.findings.extend(finding);
+        self.filling.findings.extend(finding.map(|finding| *finding));
         full
     }
 

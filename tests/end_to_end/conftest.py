@@ -26,13 +26,23 @@ def session_stack() -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(session_stack: Stack) -> Stack:
-    """The stack with empty queues, no rows and no faults."""
+    """The stack with empty queues, an empty ledger, no rows and no faults."""
     queues = session_stack.client("sqs")
     for output in ("WorkQueueUrl", "DeadLetterQueueUrl"):
         queues.purge_queue(QueueUrl=session_stack.outputs[output])
     wait_for("the queues are empty", 30, lambda: not session_stack.depth("WorkQueueUrl"))
+    forget_deliveries(session_stack)
     session_stack.standin.reset()
     return session_stack
+
+
+def forget_deliveries(stack: Stack) -> None:
+    """Delete all entries of the ledger."""
+    table = stack.outputs["LedgerTable"]
+    ledger = stack.client("dynamodb")
+    for page in ledger.get_paginator("scan").paginate(TableName=table, ProjectionExpression="pk"):
+        for item in page["Items"]:
+            ledger.delete_item(TableName=table, Key=item)
 
 
 @pytest.fixture(scope="session")
