@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html>. A delivery
 //! without trouble is two writes: claimed, delivered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
@@ -139,17 +139,34 @@ fn item(key: &Key, entry: &Entry) -> HashMap<String, AttributeValue> {
     for (name, time) in [
         ("lease_until", until),
         ("delivered_at", delivered_at),
-        ("oldest_event", counts.oldest),
-        ("newest_event", counts.newest),
+        ("oldest_event", entry.settled.oldest),
+        ("newest_event", entry.settled.newest),
     ] {
         if let Some(time) = time {
             item.insert(name.to_owned(), text(&time.to_string()));
         }
     }
+    if !entry.settled.beyond.is_empty() {
+        let spans = entry.settled.beyond.iter().map(|(start, (end, counts))| {
+            let Counts { records, rows, filtered, letters, duplicates } = *counts;
+            AttributeValue::L([*start, *end, records, rows, filtered, letters, duplicates].map(number).into())
+        });
+        item.insert("beyond".to_owned(), AttributeValue::L(spans.collect()));
+    }
     if let Some(content) = content {
         item.insert("sha256".to_owned(), text(&content.sha256));
     }
     item
+}
+
+fn spans_of(value: &AttributeValue) -> Option<BTreeMap<u64, (u64, Counts)>> {
+    let spans = value.as_l().ok()?.iter().map(|span| {
+        let numbers: Option<Vec<u64>> =
+            span.as_l().ok()?.iter().map(|number| number.as_n().ok()?.parse().ok()).collect();
+        let [start, end, records, rows, filtered, letters, duplicates] = numbers?[..] else { return None };
+        Some((start, (end, Counts { records, rows, filtered, letters, duplicates })))
+    });
+    spans.collect()
 }
 
 fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, LedgerError> {
@@ -182,9 +199,10 @@ fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, LedgerError
                     filtered: count("filtered"),
                     letters: count("letters"),
                     duplicates: count("duplicates"),
-                    oldest: time("oldest_event"),
-                    newest: time("newest_event"),
                 },
+                beyond: item.get("beyond").map_or_else(|| Some(BTreeMap::new()), spans_of)?,
+                oldest: time("oldest_event"),
+                newest: time("newest_event"),
             },
             takeovers: u32::try_from(count("takeovers")).unwrap_or(u32::MAX),
             announced_at: time("announced_at")?,
@@ -201,12 +219,11 @@ mod tests {
     #[test]
     fn an_entry_reads_as_it_was_written() {
         let time = |second| Timestamp::from_second(second).unwrap();
-        let counts = Counts {
-            records: 10,
-            rows: 6,
-            filtered: 1,
-            letters: 2,
-            duplicates: 1,
+        let counts = Counts { records: 10, rows: 6, filtered: 1, letters: 2, duplicates: 1 };
+        let settled = Settled {
+            next_record: 10,
+            counts,
+            beyond: [(12, (15, counts)), (20, (21, Counts::default()))].into(),
             oldest: Some(time(1)),
             newest: Some(time(2)),
         };
@@ -220,7 +237,7 @@ mod tests {
                 version: 3,
                 holder: "h".to_owned(),
                 stage,
-                settled: Settled { next_record: 10, counts: counts.clone() },
+                settled: settled.clone(),
                 takeovers: 2,
                 announced_at: time(7),
                 content,

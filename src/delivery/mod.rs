@@ -5,12 +5,14 @@
 //! workers can't both believe that a thing is theirs for good.
 
 mod key;
-mod progress;
+#[cfg(test)]
+mod model;
+mod settled;
 
 use jiff::Timestamp;
 
 pub use key::Key;
-pub use progress::{Counts, Progress, Settled};
+pub use settled::{Counts, Settled};
 
 /// How often a lease may run out with nothing settled before the thing itself is taken to be what kills its workers.
 /// A file is not given up for a few unlucky ends: one in four workers killed at random would take a file here once in
@@ -65,7 +67,7 @@ pub struct Entry {
     pub holder: String,
     /// Where it stands.
     pub stage: Stage,
-    /// What is settled: below the checkpoint, everything.
+    /// What is settled: below the checkpoint everything, and spans beyond it.
     pub settled: Settled,
     /// Leases that ran out since something was last settled.
     pub takeovers: u32,
@@ -120,7 +122,7 @@ impl Entry {
         })
     }
 
-    /// Everything below the checkpoint is settled, the rest still the holder's.
+    /// So much is settled, the rest still the holder's.
     #[must_use]
     pub fn checkpoint(&self, settled: &Settled) -> Self {
         Self { settled: settled.clone(), takeovers: self.takeovers_after(settled), ..self.next() }
@@ -148,8 +150,8 @@ impl Entry {
         Self { version: self.version + 1, ..self.clone() }
     }
 
-    const fn takeovers_after(&self, settled: &Settled) -> u32 {
-        if settled.next_record > self.settled.next_record { 0 } else { self.takeovers }
+    fn takeovers_after(&self, settled: &Settled) -> u32 {
+        if *settled == self.settled { self.takeovers } else { 0 }
     }
 }
 

@@ -56,7 +56,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             return self.release(&mut hold, &Settled::default()).await;
         }
         let counts = Counts { records: 1, rows: 1 - letters.min(1), letters, ..Counts::default() };
-        self.deliver(&mut hold, &Settled { next_record: 1, counts }, None).await?;
+        let mut settled = Settled::default();
+        settled.settle(0..1, counts);
+        self.deliver(&mut hold, &settled, None).await?;
         info!(table = event.table.name(), "forwarded an event");
         Ok(())
     }

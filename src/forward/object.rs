@@ -167,6 +167,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     if passage.is_past(index) {
                         break;
                     }
+                    if let Some(end) = passage.settled.span_from(index) {
+                        self.finish(index, passage).await;
+                        passage.pass_over(end);
+                    }
                     if !passage.is_wanted(index) {
                         continue;
                     }
@@ -310,7 +314,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Settles what an upload left: its failures and its spoilt records become letters, or it must come again.
-    async fn land(&self, load: Load, delivered: Delivered, passage: &mut Passage) {
+    async fn land(&self, mut load: Load, delivered: Delivered, passage: &mut Passage) {
         passage.tally.add(delivered.tally);
         let mut again = None;
         for failed in &delivered.failed {
@@ -335,24 +339,22 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Err(failure) => again = Some(failure),
             }
         }
-        let counts = load.counts(delivered.rows);
-        for mut finding in load.findings {
-            let settled = &finding.entry.settled.clone();
+        for finding in &mut load.findings {
+            let settled = finding.entry.settled.clone();
             // Without this the finding is sent again through its other door: a double, not a loss.
             let _ = match again {
-                None => self.deliver(&mut finding, settled, None).await,
-                Some(_) => self.release(&mut finding, settled).await,
+                None => self.deliver(finding, &Settled::up_to(1), None).await,
+                Some(_) => self.release(finding, &settled).await,
             };
         }
         if again.is_some() {
             passage.again = again;
             return;
         }
-        passage.settle(load.span, counts);
+        passage.settle(&load, delivered.rows);
         if passage.is_checkpoint_due() {
-            let settled = passage.progress.settled().clone();
-            self.checkpoint(&mut passage.hold, &settled).await;
-            passage.settled_since_checkpoint = passage.progress.beyond();
+            self.checkpoint(&mut passage.hold, &passage.settled).await;
+            passage.settled_since_checkpoint = 0;
         }
     }
 
@@ -384,8 +386,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Time is up: the rest goes on in another invocation.
     async fn stop(&self, passage: &mut Passage) -> Result<Outcome, ComeAgain> {
         if passage.has_moved {
-            let settled = passage.progress.settled().clone();
-            self.release(&mut passage.hold, &settled).await?;
+            self.release(&mut passage.hold, &passage.settled).await?;
             return match passage.letter {
                 None => Ok(Outcome::GoesOn(passage.rest())),
                 // A task could not say that it is a letter's: the letter itself comes again.
@@ -403,9 +404,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
 
     /// Writes down in the ledger how it ended: delivered, or to come again.
     async fn end(&self, passage: &mut Passage, content: Option<Content>) -> Result<Outcome, ComeAgain> {
-        let settled = passage.progress.settled().clone();
         if let Some(again) = passage.again.take() {
-            if let Err(failure) = self.release(&mut passage.hold, &settled).await {
+            if let Err(failure) = self.release(&mut passage.hold, &passage.settled).await {
                 warn!(why = failure.why, "what is held could not be released; its lease runs out");
             }
             return Err(again);
@@ -414,7 +414,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             // The letter stands as it stood, and can be replayed as before.
             self.release(&mut passage.hold, &Settled::up_to(passage.task.from_record)).await?;
         } else {
-            self.deliver(&mut passage.hold, &settled, content).await?;
+            self.deliver(&mut passage.hold, &passage.settled, content).await?;
         }
         Ok(Outcome::Done)
     }

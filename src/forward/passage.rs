@@ -11,7 +11,7 @@ use super::hold::Hold;
 use super::{Attempt, ComeAgain};
 use crate::batch::{Batch, Batcher};
 use crate::decode::{DecodeError, Flaw};
-use crate::delivery::{Counts, Progress};
+use crate::delivery::{Counts, Settled};
 use crate::failure::{Reason, Subject};
 use crate::record::RowFacts;
 use crate::report::{TableTally, Tally};
@@ -67,7 +67,7 @@ impl Load {
     }
 
     /// What became of it, once all of it is settled.
-    pub(super) fn counts(&self, rows_taken: u64) -> Counts {
+    fn counts(&self, rows_taken: u64) -> Counts {
         let spoilt: u64 = self.spoilt.iter().map(Spoilt::records).sum();
         Counts {
             records: self.rows + spoilt + self.duplicates,
@@ -75,8 +75,6 @@ impl Load {
             filtered: 0,
             letters: self.rows - rows_taken + spoilt,
             duplicates: self.duplicates,
-            oldest: self.oldest,
-            newest: self.newest,
         }
     }
 }
@@ -89,9 +87,9 @@ pub(super) struct Passage {
     pub(super) table: Option<Table>,
     pub(super) hold: Hold,
     pub(super) attempt: Attempt,
-    pub(super) progress: Progress,
+    pub(super) settled: Settled,
     pub(super) flights: JoinSet<(Load, Delivered)>,
-    /// Batches settled since the last checkpoint, or beyond it.
+    /// Batches settled since the last checkpoint.
     pub(super) settled_since_checkpoint: usize,
     /// Why it must come again, and reading on would be in vain.
     pub(super) again: Option<ComeAgain>,
@@ -119,7 +117,7 @@ impl Passage {
             task,
             letter: letter.map(str::to_owned),
             table,
-            progress: Progress::from(hold.entry.settled.clone()),
+            settled: hold.entry.settled.clone(),
             hold,
             attempt,
             flights: JoinSet::new(),
@@ -243,12 +241,14 @@ impl Passage {
         std::mem::take(&mut self.filling.findings)
     }
 
-    /// Notes that a span of records is settled.
-    pub(super) fn settle(&mut self, span: Range<u64>, counts: Counts) {
-        let before = self.progress.settled().next_record;
-        self.progress.settle(span, counts);
+    /// Notes that a load is settled, after Sentinel took so many of its rows.
+    pub(super) fn settle(&mut self, load: &Load, rows_taken: u64) {
+        let before = self.settled.next_record;
+        self.settled.settle(load.span.clone(), load.counts(rows_taken));
+        self.settled.saw(load.oldest, load.newest);
         self.settled_since_checkpoint += 1;
-        self.has_moved |= self.progress.settled().next_record > before;
+        // Where nothing is remembered, only the task's first record tells the next worker.
+        self.has_moved |= self.hold.is_remembered() || self.settled.next_record > before;
     }
 
     /// Batches that no checkpoint covers; none where none is written.
@@ -258,9 +258,12 @@ impl Passage {
 
     /// Whether the checkpoint has fallen behind.
     pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.hold.is_remembered()
-            && self.settled_since_checkpoint >= CHECKPOINT_BATCHES
-            && self.progress.settled().next_record > self.hold.entry.settled.next_record
+        self.hold.is_remembered() && self.settled_since_checkpoint >= CHECKPOINT_BATCHES
+    }
+
+    /// Passes over a span that is settled: what comes next is read from its end on.
+    pub(super) fn pass_over(&mut self, end: u64) {
+        self.filling.span = end..end;
     }
 
     /// A range of its records.
@@ -275,6 +278,6 @@ impl Passage {
 
     /// The task for all that is not settled.
     pub(super) fn rest(&self) -> Task {
-        Task { from_record: self.progress.settled().next_record, ..self.task.clone() }
+        Task { from_record: self.settled.next_record, ..self.task.clone() }
     }
 }

@@ -50,7 +50,7 @@ fn a_delivery_without_trouble_is_two_writes_and_is_accounted_for() {
     assert!(matches!(entry.stage, Stage::Delivered { .. }));
     let counts = &entry.settled.counts;
     assert_eq!((entry.settled.next_record, counts.records, counts.rows), (60, 60, 60));
-    assert_eq!(counts.oldest, Some("2026-01-02T03:04:05Z".parse().unwrap()));
+    assert_eq!(entry.settled.oldest, Some("2026-01-02T03:04:05Z".parse().unwrap()));
     let stated = entry.content.unwrap();
     assert_eq!((stated.size, stated.bytes), (content.len() as u64, content.len() as u64));
     assert_eq!(stated.sha256.len(), 64);
