@@ -28,9 +28,6 @@ class Cause(Enum):
     NONE = "WITHOUT a cause"
 
 
-
-
-
 @dataclass(frozen=True)
 class Arrival:
     """A record that Sentinel took."""

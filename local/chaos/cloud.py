@@ -10,7 +10,7 @@ from local.emulator import Emulator
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:000000000000:work"
 LEDGER = "ledger"
-CHECKPOINT = "checkpoint"
+CHECKPOINT = "next_record"
 """The ledger's attribute with the record below which everything is safe."""
 
 _MOST_RECEIVES = 100
@@ -90,6 +90,6 @@ class Cloud:
         for page in self._tables.get_paginator("scan").paginate(TableName=LEDGER, ConsistentRead=True):
             for item in page["Items"]:
                 if CHECKPOINT in item:
-                    text = json.dumps(item, default=str)
-                    found |= {key: int(item[CHECKPOINT]["N"]) for key in keys if key in text}
+                    safe = int(item[CHECKPOINT]["N"])
+                    found |= {key: max(safe, found.get(key, 0)) for key in keys if key in item["pk"]["S"]}
         return found
