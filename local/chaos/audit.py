@@ -28,6 +28,9 @@ class Cause(Enum):
     NONE = "WITHOUT a cause"
 
 
+_UNCAUSED = (Cause.BELOW, Cause.NONE)
+
+
 @dataclass(frozen=True)
 class Arrival:
     """A record that Sentinel took."""
@@ -46,6 +49,8 @@ class Audit:
     strange_rows: list[str] = field(default_factory=list)
     doubles: dict[Cause, set[str]] = field(default_factory=lambda: defaultdict(set))
     """By cause, the batches that held something again."""
+    uncaused: list[str] = field(default_factory=list)
+    """The records that came again below the checkpoint or without a cause, one of each batch."""
     doubled_records: int = 0
     allowed: dict[Cause, int] = field(default_factory=dict)
     """By cause, how many batches it could have brought again."""
@@ -71,9 +76,10 @@ class Audit:
         if self.refusals:
             said.append(f"the stand-in refused {self.refusals} requests on its own account")
         if self.keeps_ledger:
-            for cause in (Cause.BELOW, Cause.NONE):
+            for cause in _UNCAUSED:
                 if self.doubles[cause]:
                     said.append(f"{len(self.doubles[cause])} batches delivered again {cause.value}")
+            said += [f"delivered again {one}" for one in self.uncaused]
             if self.doubled_batches > sum(self.allowed.values()):
                 said.append(f"{self.doubled_batches} batches delivered again, allowed {sum(self.allowed.values())}")
         return said
@@ -151,26 +157,47 @@ def _count_doubles(audit: Audit, arrivals: dict[str, list[Arrival]]) -> None:
     for copies in arrivals.values():
         for before, again in zip(copies, copies[1:], strict=False):
             audit.doubled_records += 1
-            cause = _cause(before)
-            known = worst.get(again.request_id, cause)
+            cause = _cause(before, again)
+            known = worst.get(again.request_id, Cause.ANSWER_LOST)
+            if cause in _UNCAUSED and known not in _UNCAUSED:
+                audit.uncaused.append(_told(cause, before, again))
             worst[again.request_id] = max(known, cause, key=order.index)
     for request_id, cause in worst.items():
         audit.doubles[cause].add(request_id)
 
 
-def _cause(before: Arrival) -> Cause:
+def _told(cause: Cause, before: Arrival, again: Arrival) -> str:
+    record, invocation = before.record, before.upload.invocation
+    ending = invocation.ending.value if invocation and invocation.ending else "unknown"
+    later = again.upload.began_at - before.upload.began_at
+    return (
+        f"{cause.value}: record {record.index} of {record.key}, {later:.1f} s after an invocation that was {ending}; "
+        f"requests {before.request_id} and {again.request_id}"
+    )
+
+
+def _cause(before: Arrival, again: Arrival) -> Cause:
     """Say why a record came again after this arrival of it."""
     invocation, record = before.upload.invocation, before.record
-    if not before.upload.is_acknowledged or invocation is None:
+    risk = _risk(before)
+    if invocation is None or risk is Cause.ANSWER_LOST:
         return Cause.ANSWER_LOST
     if invocation.ending and invocation.ending.is_cut_short:
-        safe = invocation.checkpoints.get(record.key, 0)
-        return Cause.BELOW if record.index < safe else Cause.ENDED
-    if _ledger_failed(invocation, record):
-        return Cause.LEDGER
-    if invocation.wants_again(record.announced_by):
+        # What came again before the function was ended came again since it had been let go.
+        return risk if again.upload.began_at >= invocation.ended_at else Cause.BESIDE
+    if risk is Cause.NONE and invocation.wants_again(record.announced_by):
         return Cause.BESIDE
-    return Cause.NONE
+    return risk
+
+
+def _risk(arrival: Arrival) -> Cause:
+    """Say what could bring a record again after this arrival of it, whether it does or not."""
+    invocation, record = arrival.upload.invocation, arrival.record
+    if not arrival.upload.is_acknowledged or invocation is None:
+        return Cause.ANSWER_LOST
+    if invocation.ending and invocation.ending.is_cut_short:
+        return Cause.BELOW if record.index < invocation.checkpoints.get(record.key, 0) else Cause.ENDED
+    return Cause.LEDGER if _ledger_failed(invocation, record) else Cause.NONE
 
 
 def _ledger_failed(invocation: Invocation, record: Record) -> bool:
@@ -190,7 +217,7 @@ def _count_allowed(audit: Audit, arrivals: dict[str, list[Arrival]], uploads: di
     open_batches: dict[tuple[Cause, Invocation, str], set[str]] = defaultdict(set)
     for copies in arrivals.values():
         for copy in copies:
-            cause, invocation = _cause(copy), copy.upload.invocation
+            cause, invocation = _risk(copy), copy.upload.invocation
             if cause in (Cause.ENDED, Cause.LEDGER) and invocation:
                 open_batches[cause, invocation, copy.record.key].add(copy.request_id)
     for cause in (Cause.ENDED, Cause.LEDGER):

@@ -1,6 +1,8 @@
 """What is remembered of the invocations and of the uploads that they made."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -29,6 +31,7 @@ class Invocation:
     messages: dict[str, frozenset[str]]
     """What each announces, by message id."""
     ending: Ending | None = None
+    ended_at: float = math.inf
     returned: set[str] = field(default_factory=set)
     """The messages that the function wants again."""
     unanswered: dict[str, bool] = field(default_factory=dict)
@@ -48,6 +51,7 @@ class Upload:
     invocation: Invocation | None
     is_acknowledged: bool = False
     """Whether a good answer went back to a caller that was still there."""
+    began_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False)
@@ -75,4 +79,5 @@ class Seat:
                 return
             self._calls_left = None
             self.invocation.ending = Ending.KILLED
+            self.invocation.ended_at = time.monotonic()
             self._kill()

@@ -71,6 +71,7 @@ class Poller(threading.Thread):
             if invocation.ending is not Ending.KILLED:
                 is_late = moment is None or moment >= poll.seconds
                 invocation.ending = Ending.DIED if died else Ending.TIMED_OUT if is_late else Ending.KILLED
+                invocation.ended_at = time.monotonic()
             invocation.checkpoints = self._cloud.checkpoints(frozenset().union(*invocation.messages.values()))
             return
         is_doomed = moment is not None or poll.killed_after is not None

@@ -2,6 +2,7 @@
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from local.stack import Binaries
 
 FILES = 8
 SEEDS = (20260310, random.randrange(1_000_000))
+LATER = time.monotonic() + 3600
 KEY = "AWSLogs/111122223333/CloudTrail/one.json.gz"
 
 
@@ -79,7 +81,8 @@ def judged(
 
 def upload(ending: Ending = Ending.ANSWERED, is_acknowledged: bool = True, **members: Any) -> Upload:
     """Make an upload of an invocation that ended so."""
-    return Upload(Invocation({"message": frozenset({KEY})}, ending, **members), is_acknowledged)
+    ended = {"ended_at": 0.0} | members
+    return Upload(Invocation({"message": frozenset({KEY})}, ending, **ended), is_acknowledged)
 
 
 def test_what_arrived_once_is_well() -> None:
@@ -130,6 +133,7 @@ def test_the_message_that_nobody_knows_may_become_a_letter() -> None:
         (upload(Ending.KILLED), Cause.ENDED),
         (upload(Ending.TIMED_OUT, checkpoints={KEY: 0}), Cause.ENDED),
         (upload(Ending.KILLED, checkpoints={KEY: 1}), Cause.BELOW),
+        (upload(Ending.KILLED, checkpoints={KEY: 2}, ended_at=LATER), Cause.BESIDE),
         (upload(unanswered={f"object#{KEY}": True}), Cause.LEDGER),
         (upload(unanswered={f"object#{KEY}": False, "object#another": True}), Cause.NONE),
         (upload(returned={"message"}), Cause.BESIDE),
@@ -140,6 +144,7 @@ def test_the_message_that_nobody_knows_may_become_a_letter() -> None:
 def test_a_double_is_counted_by_its_cause(first: Upload, cause: Cause) -> None:
     audit = judged(arrived("a", 0, 1) + arrived("b", 0), {"a": first, "b": upload()})
     assert {found: batches for found, batches in audit.doubles.items() if batches} == {cause: {"b"}}
+    assert len(audit.uncaused) == (cause in (Cause.BELOW, Cause.NONE))
     is_excused = cause in (Cause.ANSWER_LOST, Cause.ENDED, Cause.LEDGER)
     assert bool(audit.faults()) is not is_excused
 
