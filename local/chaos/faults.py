@@ -14,7 +14,7 @@ from local.chaos.relay import Answer, Call, Exchange, Relay
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/[^/]+/(\w+)/aws4_request")
 _SLOWEST_SECONDS = 1.5
-_LONGEST_WAIT = 5
+_LONGEST_WAIT = 3
 """Waits of up to an hour are the queue's answer to an outage: here an hour passes in seconds."""
 _WAITS = ("VisibilityTimeout", "DelaySeconds")
 

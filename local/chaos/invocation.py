@@ -13,6 +13,7 @@ class Ending(Enum):
 
     ANSWERED = "answered"
     ANSWER_LOST = "answered, the answer lost"
+    KILLED_LATE = "killed after the answer"
     FAILED = "answered with an error"
     KILLED = "killed"
     TIMED_OUT = "timed out"

@@ -19,7 +19,9 @@ INVOCATION_SECONDS = 6.0
 MOST_MESSAGES = 10
 """Of one poll, as template.yaml has it."""
 
-KILLED_SHARE = 0.25
+POLLS_A_KILL = 4
+"""One of so many polls of a slot ends with a kill."""
+
 SHORT_SHARE = 0.1
 LOST_ANSWER_SHARE = 0.05
 AT_ONCE_SHARE = 0.25
@@ -29,9 +31,9 @@ REFUSED_MARK = "chaos-refuses-this-record"
 
 _WINDOW_SECONDS = 2.0
 _BY_TIME_SHARE = 0.3
-_MOST_CALLS = 150
-_LEAST_VISIBILITY, _MOST_VISIBILITY = 3, 8
-_CALM = 0.04
+_MOST_CALLS = 60
+_LEAST_VISIBILITY, _MOST_VISIBILITY = 3, 6
+_CALM = 0.08
 """The share of calls to AWS that fail in any weather."""
 
 
@@ -77,6 +79,7 @@ class Plan:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._polls = [self.stream(f"poll {slot}") for slot in range(SLOTS)]
+        self._kills: list[list[bool]] = [[] for _ in range(SLOTS)]
         self._fates = self.stream("fates")
         self._lock = threading.Lock()
 
@@ -91,8 +94,8 @@ class Plan:
         messages = chance.choice((1, 2, 5, MOST_MESSAGES))
         visibility = chance.randint(_LEAST_VISIBILITY, _MOST_VISIBILITY)
         short = 1 + chance.random() if chance.random() < SHORT_SHARE else INVOCATION_SECONDS
-        moment, kind = chance.random(), chance.random()
-        killed, lost = chance.random() < KILLED_SHARE, chance.random() < LOST_ANSWER_SHARE
+        moment, kind, lost = chance.random(), chance.random(), chance.random() < LOST_ANSWER_SHARE
+        killed = self._is_killed(slot)
         return Poll(
             messages,
             visibility,
@@ -101,6 +104,14 @@ class Plan:
             int(math.exp(moment * math.log(_MOST_CALLS))) if killed and kind >= _BY_TIME_SHARE else None,
             lost,
         )
+
+    def _is_killed(self, slot: int) -> bool:
+        """Draw without putting back: chance alone would leave whole rounds in peace."""
+        kills = self._kills[slot]
+        if not kills:
+            kills += [True] + [False] * (POLLS_A_KILL - 1)
+            self._polls[slot].shuffle(kills)
+        return kills.pop()
 
     def fate(self, service: str, share: float) -> tuple[Fate, float]:
         """Draw the fate of one call, and a number between 0 and 1 that says how much of it."""

@@ -78,14 +78,14 @@ class Poller(threading.Thread):
         took = time.monotonic() - began
         self._usual_seconds = max(_LEAST_SECONDS, 0.7 * self._usual_seconds + 0.3 * took)
         if is_doomed:
-            # Killed all the same, only too late to matter to anyone but whoever waits for the answer.
+            # Killed all the same, only too late to matter to any but who waits for the answer.
             self._end_function()
         again = _returned(answer, invocation.messages.keys())
         if again is None or answer.kind != "response":
             invocation.ending = Ending.FAILED
             invocation.returned = set(invocation.messages)
         elif poll.answer_lost or is_doomed:
-            invocation.ending = Ending.ANSWER_LOST
+            invocation.ending = Ending.KILLED_LATE if is_doomed else Ending.ANSWER_LOST
             invocation.returned = again
         else:
             invocation.ending = Ending.ANSWERED

@@ -107,14 +107,10 @@ class Exchange:
     def answer(self, answer: Answer, bytes_sent: int | None = None) -> None:
         """Answer; with `bytes_sent`, close the connection after so much of the body."""
         handler = self._handler
-        handler.send_response_only(answer.status)
-        for name, value in answer.headers:
-            if name.lower() not in _OF_THE_CONNECTION:
-                handler.send_header(name, value)
-        handler.send_header("Content-Length", str(len(answer.body)))
-        # One write for head and body.
-        handler._headers_buffer.extend([b"\r\n", answer.body[:bytes_sent]])  # type: ignore[attr-defined]
-        handler.flush_headers()
+        headers = [(name, value) for name, value in answer.headers if name.lower() not in _OF_THE_CONNECTION]
+        headers.append(("Content-Length", str(len(answer.body))))
+        head = [f"HTTP/1.1 {answer.status} ", *(f"{name}: {value}" for name, value in headers), "", ""]
+        handler.wfile.write("\r\n".join(head).encode("latin-1") + answer.body[:bytes_sent])
         if bytes_sent is not None:
             self.drop()
 

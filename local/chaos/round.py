@@ -21,9 +21,11 @@ from local.processes import Child, Failure
 from local.runtime_api import Function
 from local.stack import FOLDER, Binaries
 
-_SECONDS_A_FILE = 0.3
-"""So long the announcements of a file take, on average."""
-_STORM_FACTOR = 3
+_SECONDS_A_FILE = 0.5
+_LEAST_SPREAD_SECONDS = 6.0
+"""The announcements take so long in all."""
+
+_STORM_FACTOR = 2
 """The faults go on for so many times as long, at most."""
 _DRAIN_SECONDS = 120.0
 _SETTLED_SECONDS = 1.0
@@ -54,7 +56,7 @@ class Round:
         self.workload = Workload.planned(self.plan, files)
         self.weather = Weather(self.plan)
         self.uploads: dict[str, Upload] = {}
-        self._spread = files * _SECONDS_A_FILE
+        self._spread = max(_LEAST_SPREAD_SECONDS, files * _SECONDS_A_FILE)
         self._binaries = binaries
         self._keeps_ledger = keeps_ledger
         self._folder = FOLDER / "chaos" / f"seed-{seed}"
