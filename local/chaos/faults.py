@@ -97,8 +97,8 @@ def _refusal(service: str, throttled: bool, much: float) -> Answer:
         text = f"<Error><Code>{code}</Code><Message>chaos</Message></Error>"
         return Answer(status, [("Content-Type", "application/xml")], text.encode())
     if throttled:
-        codes = ("ThrottlingException", "ProvisionedThroughputExceededException" if service == "dynamodb" else "RequestThrottled")
-        status, code = 400, codes[int(much * 2)]
+        own = "ProvisionedThroughputExceededException" if service == "dynamodb" else "RequestThrottled"
+        status, code = 400, "ThrottlingException" if much < 0.5 else own
     else:
         status, code = (500, "InternalServerError") if much < 0.5 else (503, "ServiceUnavailable")
     headers = [("Content-Type", "application/x-amz-json-1.0"), ("x-amzn-RequestId", "chaos")]
