@@ -54,6 +54,10 @@ cargo-test: ## Run the tests of the crate alone
 end-to-end: binaries $(LOCAL_STAMP) ## Run the end-to-end tests alone (ARGS='-k finding' picks some)
 	$(LOCAL) -m pytest -q -p no:cacheprovider tests/end_to_end $(ARGS)
 
+.PHONY: chaos
+chaos: binaries $(LOCAL_STAMP) ## Kill and starve the real function, then account for every record (CHAOS_SEED, CHAOS_MINUTES, CHAOS_FILES)
+	@$(LOCAL) -m local.chaos
+
 .PHONY: check
 check: fmt clippy test doc floors deny machete template ## Run all that CI runs
 

@@ -35,6 +35,11 @@ class Standin:
         # Not splitlines: a row may hold other characters that Python takes for line ends.
         return [line for line in self._call("GET", f"rows?table={table}").split("\n") if line]
 
+    def arrivals(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table, each within what is known of its arrival, in the order they came."""
+        lines = self._call("GET", f"rows?table={table}&envelope=true").split("\n")
+        return [json.loads(line) for line in lines if line]
+
     def reset(self) -> None:
         """Forget rows, requests and faults."""
         self._call("DELETE", "faults")
@@ -50,16 +55,20 @@ class Standin:
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> str:
         request = urllib.request.Request(f"{self.url}/_standin/{path}", data=body, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(answer.read().decode())
 
 
-def start(sentinelctl: Path, folder: Path, outlives: bool = False) -> tuple[Standin, Child]:
+def start(
+    sentinelctl: Path, folder: Path, outlives: bool = False, keep_rows: int | None = None
+) -> tuple[Standin, Child]:
     """Start the stand-in on a free port and wait until it says where it listens."""
     ready_file = folder / "standin.url"
     ready_file.unlink(missing_ok=True)
     command = [str(sentinelctl), "dev", "--port", "0", "--ready-file", str(ready_file)]
     command += ["--tenant", TENANT, "--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET, "--dcr", DCR]
+    if keep_rows:
+        command += ["--keep-rows", str(keep_rows)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_"))}
     child = Child("sentinelctl dev", command, environment, folder / "standin.log", outlives)
 

@@ -10,8 +10,8 @@ from local import standin
 from local.deployment import BUCKET
 from local.objects import objects
 from local.processes import exit_on_signals, wait_for
+from local.runtime_api import Function
 from local.stack import Binaries, Stack
-from runtime_api import Function
 
 Start = Callable[..., Function]
 

@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 import pytest
 
 import corpus
-import trail
 from conftest import Start, notification
+from local import trail
+from local.runtime_api import Function
 from local.stack import Stack
 from oracle import TimeOfReading, cloudtrail_row, differences, guardduty_row
-from runtime_api import Function
 
 pytestmark = pytest.mark.skipif(
     not (corpus.FOLDER / "INDEX.tsv").is_file(), reason="no corpus beside the repository"

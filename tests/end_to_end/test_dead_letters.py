@@ -4,7 +4,7 @@ import gzip
 import json
 from typing import Any
 
-import trail
+from local import trail
 from local.processes import wait_for
 from local.run import counts
 from local.stack import Stack

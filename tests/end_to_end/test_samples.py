@@ -5,8 +5,8 @@ from urllib.parse import quote_plus
 
 import pytest
 
-import trail
 from conftest import notification
+from local import trail
 from local.processes import wait_for
 from local.run import counts
 from local.samples import Samples

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from local.runtime_api import Function
 from local.stack import Binaries
-from runtime_api import Function
 
 WRONG = {
     "AWS_REGION": "us-east-1",

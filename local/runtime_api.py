@@ -1,4 +1,4 @@
-"""A Lambda Runtime API for one process, so that a test can invoke the real binary and read its answer.
+"""A Lambda Runtime API for one process, so that the real binary can be invoked, killed, and its answer read.
 
 Protocol: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 """
@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -32,17 +33,23 @@ class _Api(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.invocations: queue.Queue[tuple[str, str, int]] = queue.Queue()
+        # None ends the wait of a process that is gone.
+        self.invocations: queue.Queue[tuple[str, str, int] | None] = queue.Queue()
         self.answers: queue.Queue[Answer] = queue.Queue()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: _Api
 
     def do_GET(self) -> None:
         """Hand out the next invocation, however long it takes to come."""
-        identity, event, deadline_ms = self.server.invocations.get()
+        invocation = self.server.invocations.get()
+        if invocation is None:
+            self.close_connection = True
+            return
+        identity, event, deadline_ms = invocation
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", identity)
         self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline_ms))
@@ -72,6 +79,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def handle(self) -> None:
+        """Serve a connection; that the process at its other end was killed is no news."""
+        with suppress(ConnectionError):
+            super().handle()
+
     def log_message(self, *_: Any) -> None:
         """Keep quiet."""
 
@@ -81,7 +93,7 @@ class Function:
 
     def __init__(self, binary: Path, environment: dict[str, str], log: Path) -> None:
         self._api = _Api()
-        threading.Thread(target=self._api.serve_forever, daemon=True).start()
+        threading.Thread(target=self._api.serve_forever, args=(0.05,), daemon=True).start()
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -104,23 +116,44 @@ class Function:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once, wherever it is, and its API."""
         self.process.kill()
         self.process.wait()
+        self._api.invocations.put(None)
         self._api.shutdown()
         self._api.server_close()
 
-    def invoke(self, event: str, seconds: float = 60.0) -> Answer:
-        """Invoke with the event's text, and wait for the answer as long as Lambda would."""
+    def begin(self, event: str, seconds: float) -> None:
+        """Invoke with the event's text and so many seconds until the deadline."""
         deadline_ms = int((time.time() + seconds) * 1000)
         self._api.invocations.put((str(uuid.uuid4()), event, deadline_ms))
+
+    def answer(self, seconds: float) -> Answer | None:
+        """Wait for the answer to an invocation that began; none when the time is up or the process has ended."""
         ends = time.monotonic() + seconds
-        while time.monotonic() < ends:
+        while (left := ends - time.monotonic()) > 0:
             try:
-                return self._api.answers.get(timeout=0.2)
+                return self._api.answers.get(timeout=min(left, 0.2))
             except queue.Empty:
-                if self.process.poll() is not None and self._api.answers.empty():
-                    raise AssertionError(f"the function ended:\n{self.log()}") from None
-        raise AssertionError(f"no answer within {seconds:g} seconds:\n{self.log()}")
+                if self.has_ended() and self._api.answers.empty():
+                    return None
+        return None
+
+    def has_ended(self) -> bool:
+        """Say whether the process has ended by itself."""
+        return self.process.poll() is not None
+
+    def invoke(self, event: str, seconds: float = 60.0) -> Answer:
+        """Invoke with the event's text, and wait for the answer as long as Lambda would."""
+        self.begin(event, seconds)
+        answer = self.answer(seconds)
+        if answer is None:
+            what = "the function ended" if self.has_ended() else f"no answer within {seconds:g} seconds"
+            raise AssertionError(f"{what}:\n{self.log()}")
+        return answer
 
     def log(self) -> str:
         """Return all that it wrote."""
