@@ -3,6 +3,7 @@
 The good one always lands whole, the function lives on in little memory, and what can't be delivered is one letter.
 """
 
+import gzip
 import json
 import random
 import sys
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 import trail
-from conftest import Start, notification
-from garbage import bomb, damaged, long, nested, pack, raw, record, records, sound, whole_records
+from conftest import Start, function_environment, notification
+from garbage import bomb, damaged, dressed, long, nested, pack, raw, record, records, sound, whole_records
 from local.deployment import BUCKET
-from local.stack import Stack
+from local.objects import objects
+from local.stack import Binaries, Stack
 from runtime_api import Function
 from storage import Storage
 
@@ -48,10 +50,24 @@ class Landed:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _unannounced(session_stack: Stack) -> Iterator[None]:
-    """Nobody but the test announces objects."""
+def _unannounced(session_stack: Stack, session_samples: None) -> Iterator[None]:
+    """Nobody but the test announces objects, once the samples are there."""
     with session_stack.quiet_bucket():
         yield
+
+
+@pytest.fixture(scope="module")
+def process(session_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
+    """One process for all that needs no environment of its own: it has to outlive everything in turn."""
+    log = tmp_path_factory.mktemp("garbage") / "function.log"
+    with Function(Binaries.built().forwarder, function_environment(session_stack), log) as process:
+        yield process
+
+
+@pytest.fixture
+def function(stack: Stack, process: Function) -> Function:
+    """The function, and an empty stack."""
+    return process
 
 
 @pytest.fixture
@@ -62,8 +78,8 @@ def storage(stack: Stack) -> Iterator[Storage]:
 
 
 def numbers(rows: list[dict[str, Any]]) -> list[int]:
-    """Return the numbers of the records that the rows were made of."""
-    return [int(row["AwsEventId"].rsplit("-", 1)[1]) for row in rows]
+    """Return the numbers of the records that the rows were made of; 0 where a record had none."""
+    return [int(row.get("AwsEventId", "0").rsplit("-", 1)[-1]) for row in rows]
 
 
 def batch(*bodies: str, receives: int = 1) -> str:
@@ -125,11 +141,12 @@ def forward(
     """Announce the bad object together with a good one: that one lands, and the function lives."""
     put(GOOD, trail.file(*GOOD_NUMBERS))
     put(AFTER, trail.file(AFTER_NUMBER))
+    ignored_before = metric(function, "Ignored")
     answer = function.invoke(batch(message or notification(key), notification(GOOD), receives=receives))
     assert answer.kind == "response", answer.body
     failed = {failure["itemIdentifier"] for failure in answer.body["batchItemFailures"]}
     assert failed <= {"0"}, "the good one is done"
-    ignored = metric(function, "Ignored")
+    ignored = metric(function, "Ignored") - ignored_before
 
     assert function.invoke(batch(notification(AFTER))).body == {"batchItemFailures": []}
     rows = stack.standin.rows("AWSCloudTrail")
@@ -141,10 +158,15 @@ def forward(
     return Landed(bad, letters_about(stack, key), bool(failed), ignored)
 
 
-def forward_bytes(stack: Stack, start: Start, content: bytes, key: str = BAD, **environment: str) -> Landed:
-    """Forward an object of these bytes; it is done with, and Sentinel refused nothing of it."""
+def bad_numbers(stack: Stack) -> list[int]:
+    """Return the numbers of the records that landed, those of the good objects left out."""
+    return [number for number in numbers(stack.standin.rows("AWSCloudTrail")) if number <= 900]
+
+
+def forward_bytes(stack: Stack, function: Function, content: bytes, key: str = BAD) -> Landed:
+    """Forward an object of these bytes, which is done with at once."""
     stack.put_object(key, content)
-    landed = forward(stack, start(**environment), stack.put_object, key=key)
+    landed = forward(stack, function, stack.put_object, key=key)
     assert not landed.comes_again
     return landed
 
@@ -189,42 +211,54 @@ BROKEN = {
     "the list of records is an object": (pack(b'{"Records":{"0":' + THREE[0] + b"}}"), 0),
     "the list of records is a text": (pack(b'{"Records":"none"}'), 0),
     "the list of records is a number": (pack(b'{"Records":0}'), 0),
+    "a gzip stream in a gzip stream": (pack(PACKED), 0),
     "one byte": (b"{", 0),
     "the first byte of a gzip stream": (b"\x1f", 0),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_file_delivers_what_comes_before_the_break(stack: Stack, start: Start, name: str) -> None:
+def test_a_broken_file_delivers_what_comes_before_the_break(stack: Stack, function: Function, name: str) -> None:
     content, delivered = BROKEN[name]
-    landed = forward_bytes(stack, start, content)
+    landed = forward_bytes(stack, function, content)
     assert landed.numbers == list(range(1, delivered + 1))
     assert landed.letters == [("Corrupt", delivered, None)]
     assert stack.standin.state()["refusals"]["total"] == 0
 
 
-def test_a_file_cut_in_the_middle_delivers_every_record_that_is_whole(stack: Stack, start: Start) -> None:
+def test_a_file_cut_in_the_middle_delivers_every_record_that_is_whole(stack: Stack, function: Function) -> None:
     content = long(200)
     half = content[: len(content) // 2]
     whole = whole_records(half)
     assert 50 < whole < 150
-    landed = forward_bytes(stack, start, half)
+    landed = forward_bytes(stack, function, half)
     assert landed.numbers == list(range(1, whole + 1))
     assert landed.letters == [("Corrupt", whole, None)]
 
 
-# What frames can't be told from what follows: the file, the records that may land before it.
+# A record that can't be told from what follows: the second of three.
 UNCLOSED = {
     "a string never ends": b'{"eventName":"GetObject,"awsRegion":"us-east-1"}',
-    "a list ends as an object": b'{"resources":[1}',
     "an object ends as a list": b'{"resources":{"a":1]}',
+    "a list ends as an object": b'{"resources":[1}',
     "a brace is missing": b'{"resources":{"a":1}',
 }
+TWO_LETTERS = pytest.mark.xfail(
+    strict=True, reason="a record that swallows its neighbours is one letter, and what follows them is another"
+)
 
 
-@pytest.mark.parametrize("name", UNCLOSED)
-def test_a_record_without_an_end_loses_nothing(stack: Stack, start: Start, name: str) -> None:
-    landed = forward_bytes(stack, start, pack(records(THREE[0], UNCLOSED[name], THREE[2])))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a string never ends",
+        "an object ends as a list",
+        pytest.param("a list ends as an object", marks=TWO_LETTERS),
+        pytest.param("a brace is missing", marks=TWO_LETTERS),
+    ],
+)
+def test_a_record_without_an_end_is_one_letter(stack: Stack, function: Function, name: str) -> None:
+    landed = forward_bytes(stack, function, pack(records(THREE[0], UNCLOSED[name], THREE[2])))
     assert landed.numbers[:1] == [1]
     (letter,) = landed.letters
     assert letter in {("Corrupt", 1, 2), ("Corrupt", 1, None)}
@@ -248,26 +282,32 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("name", SPOILT)
-def test_a_broken_record_is_one_letter_and_its_neighbours_land(stack: Stack, start: Start, name: str) -> None:
-    landed = forward_bytes(stack, start, pack(records(THREE[0], SPOILT[name], THREE[2])))
+def test_a_broken_record_is_one_letter_and_its_neighbours_land(stack: Stack, function: Function, name: str) -> None:
+    landed = forward_bytes(stack, function, pack(records(THREE[0], SPOILT[name], THREE[2])))
     assert landed.numbers == [1, 3]
     assert landed.letters == [("Corrupt", 1, 2)]
 
 
-def test_records_in_a_row_that_are_no_objects_are_one_letter(stack: Stack, start: Start) -> None:
+def test_records_in_a_row_that_are_no_objects_are_one_letter(stack: Stack, function: Function) -> None:
     texts = [THREE[0], b"7", THREE[1], b"null", b'"text"', b"[]", b"true", b"-1.5e3", THREE[2], b"false"]
-    landed = forward_bytes(stack, start, pack(records(*texts)))
+    landed = forward_bytes(stack, function, pack(records(*texts)))
     assert landed.numbers == [1, 2, 3]
     assert landed.letters == [("Corrupt", 1, 2), ("Corrupt", 3, 8), ("Corrupt", 9, 10)]
 
 
-def test_two_hundred_thousand_levels_in_a_record_are_delivered(stack: Stack, start: Start) -> None:
+def test_a_million_records_that_are_no_objects_are_one_letter(stack: Stack, function: Function) -> None:
+    landed = forward_bytes(stack, function, pack(records(THREE[0], b"7," * 999_999 + b"7", THREE[1])))
+    assert landed.numbers == [1, 2]
+    assert landed.letters == [("Corrupt", 1, 1_000_001)]
+
+
+def test_two_hundred_thousand_levels_in_a_record_are_delivered(stack: Stack, function: Function) -> None:
     deep = nested()
     members = [b'"requestParameters":', b'"userIdentity":', b'"newInYears":', b'"eventName":', b'"additionalEventData":']
     texts = [raw(number, member + deep) for number, member in enumerate(members, 2)]
     texts.append(raw(7, b'"tlsDetails":{"new":' + deep + b"}"))
     texts.append(raw(8, b'"requestParameters":{"ipPermissions":{"items":' + deep + b"}}"))
-    landed = forward_bytes(stack, start, pack(records(record(1), *texts, record(9))))
+    landed = forward_bytes(stack, function, pack(records(record(1), *texts, record(9))))
     assert landed.numbers == list(range(1, 10))
     assert landed.letters == []
     assert json.loads(landed.rows[1]["RequestParameters"])["bytes"] == len(deep)
@@ -280,6 +320,7 @@ SOUND = {
     "a member for each byte": b"".join(pack(bytes([byte])) for byte in sound(1, 2)),
     "an empty member at the end": PACKED + pack(b""),
     "never packed": sound(1, 2),
+    "a name, a comment and more in the head of the gzip stream": dressed(sound(1, 2)),
     "a byte order mark": pack(b"\xef\xbb\xbf" + sound(1, 2)),
     "blanks all around": pack(b"\r\n\t " + sound(1, 2) + b"\r\n\t "),
     "200,000 levels before the records": pack(records(*THREE[:2], before=b'"deep":' + nested() + b",")),
@@ -292,8 +333,8 @@ SOUND = {
 
 
 @pytest.mark.parametrize("name", SOUND)
-def test_an_odd_file_that_is_sound_lands_without_a_letter(stack: Stack, start: Start, name: str) -> None:
-    landed = forward_bytes(stack, start, SOUND[name])
+def test_an_odd_file_that_is_sound_lands_without_a_letter(stack: Stack, function: Function, name: str) -> None:
+    landed = forward_bytes(stack, function, SOUND[name])
     assert landed.numbers == [1, 2]
     assert landed.letters == []
 
@@ -317,12 +358,57 @@ REPAIRED = {
 
 
 @pytest.mark.parametrize("name", REPAIRED)
-def test_text_that_a_strict_reader_refuses_is_delivered_repaired(stack: Stack, start: Start, name: str) -> None:
+def test_text_that_a_strict_reader_refuses_is_delivered_repaired(stack: Stack, function: Function, name: str) -> None:
     members, column, value = REPAIRED[name]
-    landed = forward_bytes(stack, start, pack(records(record(1), raw(2, members), record(3))))
+    landed = forward_bytes(stack, function, pack(records(record(1), raw(2, members), record(3))))
     assert landed.numbers == [1, 2, 3]
     assert landed.letters == []
     assert landed.rows[1][column] == value
+    assert stack.standin.state()["refusals"]["total"] == 0
+
+
+# Fields that every record may have, and what they may hold instead.
+FIELDS = """
+    additionalEventData addendum apiVersion awsRegion edgeDeviceDetails errorCode errorMessage eventCategory eventContext
+    eventID eventName eventSource eventTime eventType eventVersion insightDetails managementEvent readOnly
+    recipientAccountId requestID requestParameters resources responseElements serviceEventDetails
+    sessionCredentialFromConsole sharedEventID sourceIPAddress tlsDetails userAgent userIdentity vpcEndpointId
+""".split()
+VALUES: list[Any] = [None, True, 17, -1.5, 10**400, "", "x", "ÿ\n\u2028", [], [[], None], {}, {"": {}}, {"a": [1, None]}]
+TIMES = ["9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01"]
+TIMES += ["-009999-01-01T00:00:00Z", "2026-01-01T00:00:00+14:00", "2026-01-01t00:00:00z", "2026-01-01 00:00:00Z", "1e9"]
+TIMES += ["2026-01-01T00:00Z", "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z", "+" + "9" * 100]
+
+
+def odd_records(values: list[Any], times: list[str]) -> list[bytes]:
+    """Return records each of which has one field that holds one of the values, or of the times."""
+    session = [{"attributes": {"creationDate": value}} for value in values + times]
+    session += [{inner: value} for inner in ("attributes", "sessionIssuer", "ec2RoleDelivery") for value in values]
+    session += [{"attributes": {"mfaAuthenticated": value}} for value in values]
+    odd: list[dict[str, Any]] = [{field: value} for field in FIELDS for value in values]
+    odd += [{"eventTime": time} for time in times]
+    odd += [{"userIdentity": {inner: value}} for inner in ("sessionContext", "onBehalfOf", "arn") for value in values]
+    odd += [{"userIdentity": {"sessionContext": context}} for context in session]
+    odd += [{"requestParameters": {"ipPermissions": {"items": value}}} for value in values]
+    return [record(1, **members) for members in odd]
+
+
+def test_fields_of_another_kind_land_without_a_letter(stack: Stack, function: Function) -> None:
+    odd = odd_records(VALUES, TIMES)
+    landed = forward_bytes(stack, function, pack(records(b"{}", *odd)))
+    assert len(landed.rows) == 1 + len(odd)
+    assert landed.letters == []
+    assert stack.standin.state()["refusals"]["total"] == 0
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a leap second is sent as it came, and no reader of Sentinel's takes it: the record is Rejected"
+)
+def test_a_leap_second_lands_without_a_letter(stack: Stack, function: Function) -> None:
+    odd = odd_records([], ["2016-12-31T23:59:60Z"])
+    landed = forward_bytes(stack, function, pack(records(*odd)))
+    assert len(landed.rows) == len(odd)
+    assert landed.letters == []
     assert stack.standin.state()["refusals"]["total"] == 0
 
 
@@ -339,9 +425,9 @@ NO_RECORDS = {
 
 
 @pytest.mark.parametrize("name", NO_RECORDS)
-def test_a_file_without_records_is_ignored_and_counted(stack: Stack, start: Start, name: str) -> None:
+def test_a_file_without_records_is_ignored_and_counted(stack: Stack, function: Function, name: str) -> None:
     key, content = NO_RECORDS[name]
-    landed = forward_bytes(stack, start, content, key)
+    landed = forward_bytes(stack, function, content, key)
     assert landed.numbers == []
     assert landed.letters == []
     assert landed.ignored == 1
@@ -354,18 +440,18 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_bursts_in_little_memory(stack: Stack, start: Start, name: str) -> None:
+def test_a_bomb_bursts_in_little_memory(stack: Stack, function: Function, name: str) -> None:
     before, filler, after, delivered, letters = BOMBS[name]
     content = bomb(b'{"Records":[' + before, filler, after + b"]}")
     assert len(content) < 1_500_000
-    landed = forward_bytes(stack, start, content)
+    landed = forward_bytes(stack, function, content)
     assert landed.numbers == delivered
     assert landed.letters == letters
 
 
-def test_a_value_over_64_kb_is_cut_without_a_letter(stack: Stack, start: Start) -> None:
+def test_a_value_over_64_kb_is_cut_without_a_letter(stack: Stack, function: Function) -> None:
     texts = [record(1, userAgent="x" * 70_000), record(2, requestParameters={"a": "y" * 70_000}), record(3)]
-    landed = forward_bytes(stack, start, pack(records(*texts)))
+    landed = forward_bytes(stack, function, pack(records(*texts)))
     assert landed.numbers == [1, 2, 3]
     assert landed.letters == []
     assert landed.rows[0]["UserAgent"] == "x" * 65_533 + "…"
@@ -374,42 +460,103 @@ def test_a_value_over_64_kb_is_cut_without_a_letter(stack: Stack, start: Start) 
     assert stack.standin.state()["refusals"]["total"] == 0
 
 
-def test_a_row_over_the_limit_of_a_request_is_one_letter(stack: Stack, start: Start) -> None:
+def test_a_row_over_the_limit_of_a_request_is_one_letter(stack: Stack, function: Function) -> None:
     names = ["eventSource", "eventName", "userAgent", "errorCode", "errorMessage", "requestID", "apiVersion"]
     names += ["requestParameters", "responseElements", "serviceEventDetails", "vpcEndpointId", "eventCategory"]
     names += ["eventVersion", "sourceIPAddress", "awsRegion", "eventType", "additionalEventData", "recipientAccountId"]
     big = record(2, **dict.fromkeys(names, "x" * 60_000))
-    landed = forward_bytes(stack, start, pack(records(record(1), big, record(3))))
+    landed = forward_bytes(stack, function, pack(records(record(1), big, record(3))))
     assert landed.numbers == [1, 3]
     assert landed.letters == [("TooLarge", 1, 2)]
 
 
-def test_a_record_that_sentinel_rejects_is_one_letter(stack: Stack, start: Start) -> None:
+def test_a_record_that_sentinel_rejects_is_one_letter(stack: Stack, function: Function) -> None:
     stack.standin.fault(kind="reject_where", contains="poison")
     texts = [record(number, userAgent="poison" if number == 4 else "fine") for number in range(1, 8)]
-    landed = forward_bytes(stack, start, pack(records(*texts)))
+    landed = forward_bytes(stack, function, pack(records(*texts)))
     assert sorted(landed.numbers) == [1, 2, 3, 5, 6, 7]
     assert landed.letters == [("Rejected", 3, 4)]
     assert stack.dead_letters()[0]["status"] == 400
 
 
-def test_an_object_that_is_gone_is_one_letter(stack: Stack, start: Start) -> None:
+def test_what_was_rejected_lands_when_its_letter_is_replayed(stack: Stack, function: Function) -> None:
+    stack.standin.fault(kind="reject_where", contains="poison")
+    texts = [record(number, userAgent="poison" if number in (2, 3) else "fine") for number in range(1, 5)]
+    landed = forward_bytes(stack, function, pack(records(*texts)))
+    assert (sorted(landed.numbers), landed.letters) == ([1, 4], [("Rejected", 1, 3)])
+    stack.standin.clear_faults()
+    letter = json.dumps(stack.dead_letters()[0])
+    for _ in range(2):
+        assert function.invoke(batch(letter)).body == {"batchItemFailures": []}
+    assert sorted(bad_numbers(stack)) == [1, 2, 3, 4], "each once, though the letter was replayed twice"
+    assert stack.depth("DeadLetterQueueUrl") == 1
+
+
+def test_a_broken_file_that_is_announced_again_is_no_second_letter(stack: Stack, function: Function) -> None:
+    landed = forward_bytes(stack, function, PACKED[:-4])
+    assert landed.letters == [("Corrupt", 2, None)]
+    assert function.invoke(batch(notification(BAD), receives=2)).body == {"batchItemFailures": []}
+    assert letters_about(stack, BAD) == landed.letters
+    assert bad_numbers(stack) == [1, 2]
+
+
+def test_a_good_object_in_the_message_of_a_denied_one_lands_once(
+    stack: Stack, start: Start, storage: Storage
+) -> None:
+    stored = storage.put(BAD, trail.file(2), refusal=DENIED["access denied"])
+    storage.put(GOOD, trail.file(1))
+    both = json.loads(notification(BAD))
+    both["Records"] += json.loads(notification(GOOD))["Records"]
+    function = start(AWS_ENDPOINT_URL_S3=storage.url)
+    for receives in (1, 2):
+        answer = function.invoke(batch(json.dumps(both), receives=receives))
+        assert answer.body == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+        assert bad_numbers(stack) == [1]
+    stored.refusal = None
+    assert function.invoke(batch(json.dumps(both), receives=3)).body == {"batchItemFailures": []}
+    assert bad_numbers(stack) == [1, 2]
+    assert stack.depth("DeadLetterQueueUrl") == 0
+
+
+def test_an_object_that_is_put_again_after_its_letter_lands(stack: Stack, function: Function) -> None:
     stack.client("s3").delete_object(Bucket=BUCKET, Key=BAD)
-    landed = forward(stack, start(), stack.put_object)
+    landed = forward(stack, function, stack.put_object)
+    assert landed.letters == [("NotFound", 0, None)]
+    stack.put_object(BAD, trail.file(1))
+    assert function.invoke(batch(notification(BAD))).body == {"batchItemFailures": []}
+    assert bad_numbers(stack) == [1]
+
+
+def test_an_object_that_is_gone_is_one_letter(stack: Stack, function: Function) -> None:
+    stack.client("s3").delete_object(Bucket=BUCKET, Key=BAD)
+    landed = forward(stack, function, stack.put_object)
     assert (landed.numbers, landed.letters, landed.comes_again) == ([], [("NotFound", 0, None)], False)
 
 
-def test_an_object_that_was_replaced_since_it_was_announced_is_one_letter(stack: Stack, start: Start) -> None:
+def test_an_object_that_was_replaced_since_it_was_announced_is_one_letter(stack: Stack, function: Function) -> None:
     stack.put_object(BAD, trail.file(1))
     first = stack.client("s3").head_object(Bucket=BUCKET, Key=BAD)["ETag"].strip('"')
     stack.put_object(BAD, trail.file(2))
-    landed = forward(stack, start(), stack.put_object, announcement(eTag=first))
+    landed = forward(stack, function, stack.put_object, announcement(eTag=first))
     assert (landed.numbers, landed.letters, landed.comes_again) == ([], [("NotFound", 0, None)], False)
+
+
+def test_the_version_that_was_announced_is_read_though_another_came(stack: Stack, start: Start) -> None:
+    bucket, store = "example-versions", stack.client("s3")
+    store.create_bucket(Bucket=bucket)
+    store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = store.put_object(Bucket=bucket, Key=BAD, Body=trail.file(1))["VersionId"]
+    store.put_object(Bucket=bucket, Key=BAD, Body=trail.file(2))
+    message = announcement(versionId=first).replace(BUCKET, bucket)
+    function = start(ALLOWED_BUCKETS=f"{BUCKET},{bucket}")
+    landed = forward(stack, function, stack.put_object, message)
+    assert (landed.numbers, landed.letters) == ([1], [])
 
 
 DENIED = {
     "access denied": (403, "AccessDenied", "Access Denied"),
     "the key is denied": (403, "AccessDenied", "not authorized to perform: kms:Decrypt on the resource"),
+    "the key is denied to S3": (403, "KMS.AccessDeniedException", "The ciphertext refers to a key that is denied"),
     "in Glacier": (403, "InvalidObjectState", "The operation is not valid for the object's storage class"),
 }
 
@@ -437,7 +584,7 @@ def test_an_object_that_is_denied_for_a_while_lands_when_it_is_allowed(
     assert (landed.numbers, landed.letters, landed.comes_again) == ([], [], True)
     stored.refusal = None
     assert function.invoke(batch(notification(BAD), receives=2)).body == {"batchItemFailures": []}
-    assert numbers(stack.standin.rows("AWSCloudTrail"))[3:] == [1, 2]
+    assert bad_numbers(stack) == [1, 2]
 
 
 def test_an_object_comes_again_without_a_letter_while_s3_is_down(
@@ -469,8 +616,7 @@ def test_a_body_that_breaks_off_for_ever_comes_again_without_a_letter(
     assert len(stored.ranges) <= 5
     stored.breaks = 0
     assert function.invoke(batch(notification(BAD), receives=LAST_RECEIPT + 1)).body == {"batchItemFailures": []}
-    rows = [number for number in numbers(stack.standin.rows("AWSCloudTrail")) if number <= 900]
-    assert sorted(rows) == list(range(1, 201)), "each once"
+    assert sorted(bad_numbers(stack)) == list(range(1, 201)), "each once"
     assert stack.depth("DeadLetterQueueUrl") == 0
 
 
@@ -484,3 +630,14 @@ def test_an_object_that_is_replaced_while_it_is_read_is_one_letter_for_the_rest(
     landed = forward(stack, start(AWS_ENDPOINT_URL_S3=storage.url), storage.put)
     assert landed.numbers == list(range(1, whole + 1))
     assert (landed.letters, landed.comes_again) == ([("NotFound", whole, None)], False)
+
+
+def test_broken_lines_of_findings_are_letters_and_their_neighbours_land(stack: Stack, function: Function) -> None:
+    finding = next(text for key, text in objects() if "/GuardDuty/" in key and key.endswith(".jsonl.gz"))
+    line = json.loads(gzip.decompress(finding).splitlines()[0])
+    lines = [json.dumps(line | {"id": f"{number:032}"}).encode() for number in range(2)]
+    lines[1:1] = [lines[0][:-1], b"7", b'{"findings":[]}', b"x" * 5_000_000, b'{"long":"' + b"x" * 5_000_000 + b'"}']
+    key = BAD.replace("CloudTrail", "GuardDuty").replace(".json.gz", ".jsonl.gz")
+    landed = forward_bytes(stack, function, pack(b"\n".join(lines) + b"\n"), key)
+    assert [row["Id"] for row in stack.standin.rows("AWSGuardDuty")] == [f"{number:032}" for number in range(2)]
+    assert landed.letters == [("Corrupt", 1, 3), ("TooLarge", 3, 5)]
