@@ -11,7 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-_ERROR = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>'
+_ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<Error><Code>{}</Code><Message>{}</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>"
+)
 
 
 @dataclass
@@ -73,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         if stored.refusal:
             return self._refuse(*stored.refusal)
         if self.headers.get("If-Match", stored.etag) != stored.etag:
-            return self._refuse(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+            return self._refuse(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
         return self._send(stored)
 
     def _send(self, stored: Stored) -> None:
