@@ -4,6 +4,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ class Emulator:
         return client(self.endpoint, service)
 
 
+@cache
 def client(endpoint: str, service: str) -> Any:
-    """Return a boto3 client that can reach nothing but the emulator."""
+    """Return a boto3 client that can reach nothing but the emulator; making one takes longer than a call."""
     return boto3.client(
         service,
         endpoint_url=endpoint,

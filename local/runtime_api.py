@@ -93,7 +93,8 @@ class Function:
 
     def __init__(self, binary: Path, environment: dict[str, str], log: Path) -> None:
         self._api = _Api()
-        threading.Thread(target=self._api.serve_forever, args=(0.05,), daemon=True).start()
+        # Its end is waited for, and it looks that often whether it has come.
+        threading.Thread(target=self._api.serve_forever, args=(0.02,), daemon=True).start()
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(

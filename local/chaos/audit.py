@@ -13,7 +13,7 @@ from local.chaos.workload import STRANGER, Record, Workload
 CHECKPOINT_BATCHES = 32
 """The most batches between two checkpoints of an object."""
 
-_CRASHES = 3
+_CRASHES = 10
 """From so many ends of the function on, a letter that calls it a crash is explained."""
 
 

@@ -161,6 +161,8 @@ fn classify<E: ProvideErrorMetadata>(
     let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
     match (status, code.as_str()) {
         (_, "InvalidObjectState") | (403, _) => ReadError::Denied { code },
+        // The key that encrypts the object is disabled, deleted, or not ours to use.
+        (400, kms) if kms.starts_with("KMS.") => ReadError::Denied { code },
         (404 | 412, _) | (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },
         _ => ReadError::Unavailable { code },
     }

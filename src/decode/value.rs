@@ -5,7 +5,7 @@ use crate::json::string_stop;
 /// The place inside one value, kept from one piece of its bytes to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ValueScanner {
-    depth: u32,
+    depth: u64,
     in_string: bool,
     escaped: bool,
     scalar: bool,

@@ -81,7 +81,7 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It is the claimant's, once this entry is written.
-    Take(Entry),
+    Take(Box<Entry>),
     /// It was delivered before.
     Delivered,
     /// Another works on it until then.
@@ -96,7 +96,7 @@ impl Entry {
     #[must_use]
     pub fn claim(found: Option<&Self>, claimant: &Claimant, from_record: u64) -> Claim {
         let Some(found) = found else {
-            return Claim::Take(Self {
+            return Claim::Take(Box::new(Self {
                 version: 1,
                 holder: claimant.holder.clone(),
                 stage: Stage::Claimed { lease_until: claimant.lease_until },
@@ -104,7 +104,7 @@ impl Entry {
                 takeovers: 0,
                 announced_at: claimant.now,
                 content: None,
-            });
+            }));
         };
         let takeovers = match found.stage {
             Stage::Delivered { .. } => return Claim::Delivered,
@@ -114,12 +114,12 @@ impl Entry {
             Stage::Claimed { .. } => found.takeovers + 1,
             Stage::Open => found.takeovers,
         };
-        Claim::Take(Self {
+        Claim::Take(Box::new(Self {
             holder: claimant.holder.clone(),
             stage: Stage::Claimed { lease_until: claimant.lease_until },
             takeovers,
             ..found.next()
-        })
+        }))
     }
 
     /// So much is settled, the rest still the holder's.
@@ -169,7 +169,7 @@ mod tests {
 
     fn taken(found: Option<&Entry>, holder: &str, second: i64) -> Entry {
         match Entry::claim(found, &claimant(holder, second), 0) {
-            Claim::Take(entry) => entry,
+            Claim::Take(entry) => *entry,
             other => panic!("{other:?}"),
         }
     }

@@ -234,6 +234,7 @@ impl Model for Conditions {
                 };
                 match Entry::claim(last.ledger.as_ref(), &claimant, 0) {
                     Claim::Take(entry) => {
+                        let entry = *entry;
                         assert!(state.write(&entry));
                         state.messages[message] = Message::Received;
                         let settled = entry.settled.clone();

@@ -70,7 +70,7 @@ impl Settled {
         if start == self.next_record {
             self.next_record = end;
             self.counts.add(counts);
-        } else {
+        } else if start < end || counts.records > 0 {
             self.beyond.insert(start, (end, counts));
         }
     }

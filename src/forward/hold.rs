@@ -36,7 +36,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let mut found: Option<Entry> = None;
         for _ in 0..TRIES {
             let entry = match Entry::claim(found.as_ref(), &claimant, from_record) {
-                Claim::Take(entry) => entry,
+                Claim::Take(entry) => *entry,
                 Claim::Delivered => return Ok(None),
                 Claim::Busy { until } => return Err(busy(until, now)),
             };

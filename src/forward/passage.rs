@@ -28,6 +28,10 @@ pub(super) fn count_facts(numbers: &mut TableTally, facts: RowFacts) {
     numbers.without_time += u64::from(facts.event_time.is_none());
 }
 
+/// So many letters a batch brings about at most. A file in which every other record is broken would make as many
+/// letters as it has records; the last range then spans what lies between, and a replay doubles that.
+const MOST_SPOILT: usize = 100;
+
 /// A range of records that became no rows.
 #[derive(Debug)]
 pub(super) struct Spoilt {
@@ -36,13 +40,8 @@ pub(super) struct Spoilt {
     pub(super) from_record: u64,
     /// None if nothing behind it can be read.
     pub(super) until_record: Option<u64>,
-}
-
-impl Spoilt {
-    /// A part that can't be read counts as one record.
-    fn records(&self) -> u64 {
-        self.until_record.map_or(1, |until| until - self.from_record)
-    }
+    /// How many there are; a part that can't be read counts as one.
+    records: u64,
 }
 
 /// What goes with a batch: all records since the one before, also those that became no rows.
@@ -68,7 +67,7 @@ impl Load {
 
     /// What became of it, once all of it is settled.
     fn counts(&self, rows_taken: u64) -> Counts {
-        let spoilt: u64 = self.spoilt.iter().map(Spoilt::records).sum();
+        let spoilt: u64 = self.spoilt.iter().map(|spoilt| spoilt.records).sum();
         Counts {
             records: self.rows + spoilt + self.duplicates,
             rows: rows_taken,
@@ -196,26 +195,39 @@ impl Passage {
 
     /// Notes that one record became no row; neighbours that failed alike are one range.
     fn spoil(&mut self, reason: Reason, message: String, index: u64) {
-        let last = self.filling.spoilt.last_mut();
-        if let Some(last) = last.filter(|last| last.reason == reason && last.until_record == Some(index)) {
+        let spoilt = &mut self.filling.spoilt;
+        let is_flooded = spoilt.len() >= MOST_SPOILT;
+        let last = spoilt.last_mut();
+        if let Some(last) =
+            last.filter(|last| is_flooded || (last.reason == reason && last.until_record == Some(index)))
+        {
             last.until_record = Some(index + 1);
+            last.records += 1;
         } else {
             let until_record = Some(index + 1);
-            self.filling.spoilt.push(Spoilt { reason, message, from_record: index, until_record });
+            spoilt.push(Spoilt { reason, message, from_record: index, until_record, records: 1 });
         }
     }
 
     /// Notes that nothing from this record on can be read.
     pub(super) fn spoil_rest(&mut self, error: DecodeError, index: u64) {
         let from_record = index.max(self.filling.span.start);
-        if !self.is_past(from_record) {
-            let message = error.to_string();
-            self.filling.spoilt.push(Spoilt {
+        if self.is_past(from_record) {
+            return;
+        }
+        // A record that swallowed what came after it is the same fault.
+        match self.filling.spoilt.last_mut() {
+            Some(last) if last.reason == Reason::Corrupt && last.until_record == Some(from_record) => {
+                last.until_record = None;
+                last.records += 1;
+            }
+            _ => self.filling.spoilt.push(Spoilt {
                 reason: Reason::Corrupt,
-                message,
+                message: error.to_string(),
                 from_record,
                 until_record: None,
-            });
+                records: 1,
+            }),
         }
     }
 
@@ -248,7 +260,8 @@ impl Passage {
         self.settled.saw(load.oldest, load.newest);
         self.settled_since_checkpoint += 1;
         // Where nothing is remembered, only the task's first record tells the next worker.
-        self.has_moved |= self.hold.is_remembered() || self.settled.next_record > before;
+        let has_grown = !load.span.is_empty() && self.hold.is_remembered();
+        self.has_moved |= has_grown || self.settled.next_record > before;
     }
 
     /// Batches that no checkpoint covers; none where none is written.

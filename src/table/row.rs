@@ -13,6 +13,10 @@ use crate::json;
 /// The most bytes of UTF-8 that one field holds.
 pub const MAX_FIELD_BYTES: usize = 65_536;
 
+/// The year 1, with which the service's times begin
+/// (<https://learn.microsoft.com/kusto/query/scalar-data-types/datetime>).
+const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+
 const ELLIPSIS: &str = "…";
 
 /// A row that is being written.
@@ -167,6 +171,9 @@ fn escape_fully(text: &str, out: &mut Vec<u8>) {
 pub(super) fn time_of(value: &str) -> Option<(Timestamp, Cow<'_, str>)> {
     let text = json::string(value)?;
     let time: Timestamp = text.parse().ok()?;
+    if time < FIRST_TIME {
+        return None;
+    }
     Some((time, if is_canonical(&text) { text } else { time.to_string().into() }))
 }
 
@@ -178,7 +185,9 @@ fn is_canonical(text: &str) -> bool {
         _ => byte == form,
     });
     let fraction = rest.strip_suffix('Z').map(|rest| rest.strip_prefix('.').unwrap_or(rest));
+    // A leap second is a time, but not to every reader.
     shape
+        && !seconds.ends_with(":60")
         && fraction
             .is_some_and(|digits| digits.len() <= 9 && digits.bytes().all(|byte| byte.is_ascii_digit()))
         && rest != ".Z"
@@ -254,6 +263,8 @@ mod tests {
             ("2026-01-02T03:04:05.670Z", Some("2026-01-02T03:04:05.670Z")),
             ("2026-01-02T05:04:05+02:00", Some("2026-01-02T03:04:05Z")),
             ("2026-01-02t03:04:05z", Some("2026-01-02T03:04:05Z")),
+            ("2016-12-31T23:59:60Z", Some("2016-12-31T23:59:59Z")),
+            ("0000-01-02T03:04:05Z", None),
             ("2026-13-02T03:04:05Z", None),
             ("2026-01-02", None),
             ("", None),

@@ -1,0 +1,113 @@
+"""An S3 for one test: it holds objects, refuses them as S3 documents it, and breaks off in the middle.
+
+Errors: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
+"""
+
+import hashlib
+import socket
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+_ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<Error><Code>{}</Code><Message>{}</Message><RequestId>4442587FB7D0A2F9</RequestId></Error>"
+)
+
+
+@dataclass
+class Stored:
+    """An object, and how it misbehaves."""
+
+    content: bytes
+    # Status, code and message of the answer, if it is refused.
+    refusal: tuple[int, str, str] | None = None
+    # No body that begins before this byte goes beyond it, as often as `breaks` says.
+    breaks_at: int = 0
+    breaks: int = 0
+    # What takes its place after the first answer.
+    successor: bytes | None = None
+    ranges: list[str | None] = field(default_factory=list)
+
+    @property
+    def etag(self) -> str:
+        """The entity tag, in quotes."""
+        return f'"{hashlib.md5(self.content, usedforsecurity=False).hexdigest()}"'
+
+
+class Storage(ThreadingHTTPServer):
+    """The server; a context manager that ends it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.objects: dict[str, Stored] = {}
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def put(self, key: str, content: bytes, **behaviour: Any) -> Stored:
+        """Put an object."""
+        self.objects[key] = Stored(content, **behaviour)
+        return self.objects[key]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Storage
+
+    def do_GET(self) -> None:
+        """Answer GetObject of a bucket that is named in the path."""
+        key = unquote(urlsplit(self.path).path).lstrip("/").split("/", 1)[1]
+        stored = self.server.objects.get(key)
+        if stored is None:
+            return self._refuse(404, "NoSuchKey", "The specified key does not exist.")
+        stored.ranges.append(self.headers.get("Range"))
+        if stored.refusal:
+            return self._refuse(*stored.refusal)
+        if self.headers.get("If-Match", stored.etag) != stored.etag:
+            return self._refuse(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
+        return self._send(stored)
+
+    def _send(self, stored: Stored) -> None:
+        first = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        size, etag = len(stored.content), stored.etag
+        end = size
+        if stored.breaks and first <= stored.breaks_at:
+            stored.breaks -= 1
+            end = stored.breaks_at
+        body = stored.content[first:end]
+        if stored.successor is not None:
+            stored.content, stored.successor = stored.successor, None
+        self.send_response(206 if first else 200)
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
+        self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(size - first))
+        self.end_headers()
+        self.wfile.write(body)
+        if end < size:
+            self.wfile.flush()
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_WR)
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        body = _ERROR.format(code, message).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
