@@ -81,6 +81,8 @@ pub struct Tally {
     pub continuations: u64,
     /// How often a rule's circuit opened.
     pub circuit_open: u64,
+    /// Failures that an operator has to mend, and that come again meanwhile.
+    pub action_needed: BTreeMap<Reason, u64>,
 }
 
 impl Tally {
@@ -97,6 +99,9 @@ impl Tally {
         self.duplicates += other.duplicates;
         self.continuations += other.continuations;
         self.circuit_open += other.circuit_open;
+        for (reason, count) in other.action_needed {
+            *self.action_needed.entry(reason).or_default() += count;
+        }
         for (reason, count) in other.letters {
             *self.letters.entry(reason).or_default() += count;
         }
@@ -167,11 +172,13 @@ impl Tally {
                 }
             }
         }
-        for (reason, count) in &self.letters {
-            let mut line = Line::new(&[&[], &["Reason"]]);
-            line.member("Reason", json!(reason.name()));
-            line.count("DeadLetters", *count);
-            line.end(now, &mut lines);
+        for (metric, counts) in [("DeadLetters", &self.letters), ("ActionNeeded", &self.action_needed)] {
+            for (reason, count) in counts {
+                let mut line = Line::new(&[&[], &["Reason"]]);
+                line.member("Reason", json!(reason.name()));
+                line.count(metric, *count);
+                line.end(now, &mut lines);
+            }
         }
         lines
     }

@@ -39,7 +39,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         subject: Subject,
         tally: &mut Tally,
     ) -> Result<String, ComeAgain> {
-        match attempt.leaves_again(failed.error.disposition()) {
+        match attempt.leaves_again(failed.error.disposition(), tally) {
             Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
             Err(reason) => {
                 let letter = DeadLetter {

@@ -102,11 +102,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether a failure of that kind is to be left to come again.
-    fn leaves_again(self, disposition: Disposition) -> Result<Option<Duration>, Reason> {
+    /// Whether a failure of that kind is to be left to come again; what operators must mend is told at once.
+    fn leaves_again(self, disposition: Disposition, tally: &mut Tally) -> Result<Option<Duration>, Reason> {
         match disposition {
             Disposition::Retryable { after } => Ok(after),
             Disposition::Permanent(reason) if reason.may_be_mended() && !self.is_out_of_patience() => {
+                *tally.action_needed.entry(reason).or_default() += 1;
                 Ok(None)
             }
             Disposition::Permanent(reason) | Disposition::Poison(reason) => Err(reason),
@@ -141,6 +142,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         }
         error!("a panic while forwarding an item");
         if !attempt.is_out_of_patience() {
+            *tally.action_needed.entry(Reason::Crashed).or_default() += 1;
             return Err(ComeAgain { why: "it crashed".to_owned(), after: None });
         }
         self.write_off(item, tally).await.map(|_| Outcome::Done)

@@ -370,7 +370,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Ok(Reading::Ended(read)) => content = read,
             Ok(Reading::Stopped) if passage.again.is_none() => return self.stop(passage).await,
             Ok(Reading::Stopped) => {}
-            Err(error) => match passage.attempt.leaves_again(error.disposition()) {
+            Err(error) => match passage.attempt.leaves_again(error.disposition(), &mut passage.tally) {
                 Ok(after) => {
                     passage.again.get_or_insert(ComeAgain { why: error.to_string(), after });
                 }
