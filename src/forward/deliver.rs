@@ -15,6 +15,8 @@ use crate::table::Table;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failed {
     pub(super) records: Range<u64>,
+    /// How many of them had rows.
+    pub(super) rows: u64,
     pub(super) error: UploadError,
 }
 
@@ -22,8 +24,8 @@ pub(super) struct Failed {
 #[derive(Debug, Default)]
 pub(super) struct Delivered {
     pub(super) tally: Tally,
-    /// Rows that Sentinel took.
-    pub(super) rows: u64,
+    /// Records whose rows Sentinel took, and how many rows that were.
+    pub(super) taken: Vec<(Range<u64>, u64)>,
     pub(super) failed: Vec<Failed>,
 }
 
@@ -47,17 +49,23 @@ pub(super) async fn deliver<S: LogSink>(
             Ok(()) => {
                 numbers.uploads += 1;
                 numbers.rows += batch.len() as u64;
-                delivered.rows += batch.len() as u64;
+                delivered.taken.push((batch.records(), batch.len() as u64));
                 numbers.bytes_uploaded += costs.bytes;
                 if let Some(oldest) = batch.oldest {
                     let lag = Timestamp::now().duration_since(oldest).as_secs();
                     numbers.delivery_lag_seconds.push(u64::try_from(lag).unwrap_or(0));
                 }
             }
-            Err(error) => match (error.disposition(), batch.halves()) {
-                (Disposition::Poison(_), Some((left, right))) => waiting.extend([right, left]),
-                _ => delivered.add_failed(Failed { records: batch.records(), error }),
-            },
+            Err(error) => {
+                if matches!(error.disposition(), Disposition::Poison(_))
+                    && let Some((left, right)) = batch.halves()
+                {
+                    waiting.extend([right, left]);
+                } else {
+                    let (records, rows) = (batch.records(), batch.len() as u64);
+                    delivered.add_failed(Failed { records, rows, error });
+                }
+            }
         }
     }
     delivered
@@ -71,6 +79,7 @@ impl Delivered {
             && last.error.disposition() == failed.error.disposition()
         {
             last.records.end = failed.records.end;
+            last.rows += failed.rows;
         } else {
             self.failed.push(failed);
         }

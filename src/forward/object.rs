@@ -167,10 +167,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     if passage.is_past(index) {
                         break;
                     }
-                    if let Some(end) = passage.settled.span_from(index) {
-                        self.finish(index, passage).await;
-                        passage.pass_over(end);
-                    }
+                    self.pass_over_settled(index, passage).await;
                     if !passage.is_wanted(index) {
                         continue;
                     }
@@ -186,7 +183,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     match door {
                         Ok(Door::First(finding)) => passage.take(table, index, json, finding),
                         Ok(Door::Second) => {
-                            passage.skip_duplicate(table);
+                            passage.skip_duplicate(table, index);
                             None
                         }
                         Err(again) => {
@@ -196,6 +193,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     }
                 }
                 Ok(Step::Flawed { index, flaw }) => {
+                    self.pass_over_settled(index, passage).await;
                     passage.spoil_flawed(flaw, index);
                     None
                 }
@@ -276,10 +274,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let deadline = passage.attempt.deadline;
         passage.flights.spawn(async move {
             let _permit = permit;
-            let records = batch.records();
+            let (records, rows) = (batch.records(), batch.len() as u64);
             let delivering = AssertUnwindSafe(deliver(&*sink, table, batch, deadline)).catch_unwind();
             let delivered = delivering.await.unwrap_or_else(|_| Delivered {
-                failed: vec![Failed { records, error: UploadError::Crashed }],
+                failed: vec![Failed { records, rows, error: UploadError::Crashed }],
                 ..Delivered::default()
             });
             (load, delivered)
@@ -290,6 +288,14 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         while passage.unchecked() >= MOST_UNCHECKED && passage.again.is_none() {
             let Some(Ok((load, delivered))) = passage.flights.join_next().await else { break };
             self.land(load, delivered, passage).await;
+        }
+    }
+
+    /// Passes over what was settled beyond a gap, if it begins with this record; what comes before it goes out.
+    async fn pass_over_settled(&self, index: u64, passage: &mut Passage) {
+        if let Some(end) = passage.settled.span_from(index) {
+            self.finish(index, passage).await;
+            passage.pass_over(end);
         }
     }
 
@@ -306,23 +312,26 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         while let Some(Ok((load, delivered))) = passage.flights.join_next().await {
             self.land(load, delivered, passage).await;
         }
-        for mut finding in passage.drop_filling() {
+        for (_, mut finding) in passage.drop_filling() {
             let settled = finding.entry.settled.clone();
             // If this fails, its lease runs out.
             let _ = self.release(&mut finding, &settled).await;
         }
     }
 
-    /// Settles what an upload left: its failures and its spoilt records become letters, or it must come again.
+    /// Settles what an upload left: failures and spoilt records become letters, or they must come again.
     async fn land(&self, mut load: Load, delivered: Delivered, passage: &mut Passage) {
-        passage.tally.add(delivered.tally);
-        let mut again = None;
+        passage.tally.add(delivered.tally.clone());
+        let mut again = Vec::new();
         for failed in &delivered.failed {
             let Some(table) = passage.table else { continue };
             let subject = passage.part(failed.records.start, Some(failed.records.end));
             match self.settle_failed(table, failed, passage.attempt, subject, &mut passage.tally).await {
                 Ok(id) => passage.wrote(&id),
-                Err(failure) => again = Some(failure),
+                Err(failure) => {
+                    passage.again = Some(failure);
+                    again.push(failed.records.clone());
+                }
             }
         }
         for spoilt in &load.spoilt {
@@ -336,22 +345,22 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             };
             match self.send_letter(letter, &mut passage.tally).await {
                 Ok(id) => passage.wrote(&id),
-                Err(failure) => again = Some(failure),
+                Err(failure) => {
+                    passage.again = Some(failure);
+                    again.push(spoilt.from_record..spoilt.until_record.unwrap_or(u64::MAX));
+                }
             }
         }
-        for finding in &mut load.findings {
+        for (record, finding) in &mut load.findings {
             let settled = finding.entry.settled.clone();
             // Without this the finding is sent again through its other door: a double, not a loss.
-            let _ = match again {
-                None => self.deliver(finding, &Settled::up_to(1), None).await,
-                Some(_) => self.release(finding, &settled).await,
+            let _ = if again.iter().any(|range| range.contains(record)) {
+                self.release(finding, &settled).await
+            } else {
+                self.deliver(finding, &Settled::up_to(1), None).await
             };
         }
-        if again.is_some() {
-            passage.again = again;
-            return;
-        }
-        passage.settle(&load, delivered.rows);
+        passage.settle(&load, &delivered, &again);
         if passage.is_checkpoint_due() {
             self.checkpoint(&mut passage.hold, &passage.settled).await;
             passage.settled_since_checkpoint = 0;

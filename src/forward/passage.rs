@@ -49,32 +49,51 @@ pub(super) struct Spoilt {
 pub(super) struct Load {
     pub(super) span: Range<u64>,
     pub(super) spoilt: Vec<Spoilt>,
-    /// What is held of the ledger for findings among them.
-    pub(super) findings: Vec<Hold>,
-    duplicates: u64,
-    rows: u64,
+    /// What is held of the ledger for findings among them, by their records.
+    pub(super) findings: Vec<(u64, Hold)>,
+    /// Findings that came through another door.
+    duplicates: Vec<u64>,
     oldest: Option<Timestamp>,
     newest: Option<Timestamp>,
 }
 
 impl Load {
     /// The load of a batch.
-    pub(super) fn with(mut self, batch: &Batch) -> Self {
-        self.rows = batch.len() as u64;
+    fn with(mut self, batch: &Batch) -> Self {
         (self.oldest, self.newest) = (batch.oldest, batch.newest);
         self
     }
 
-    /// What became of it, once all of it is settled.
-    fn counts(&self, rows_taken: u64) -> Counts {
-        let spoilt: u64 = self.spoilt.iter().map(|spoilt| spoilt.records).sum();
-        Counts {
-            records: self.rows + spoilt + self.duplicates,
-            rows: rows_taken,
-            filtered: 0,
-            letters: self.rows - rows_taken + spoilt,
-            duplicates: self.duplicates,
+    /// The parts of the span that are settled: all but the ranges that come again.
+    fn settled_parts(&self, again: &[Range<u64>]) -> Vec<Range<u64>> {
+        if again.is_empty() {
+            return vec![self.span.clone()];
         }
+        let mut again = again.to_vec();
+        again.sort_by_key(|range| range.start);
+        let mut start = self.span.start;
+        let mut parts = Vec::new();
+        for range in again {
+            parts.push(start..range.start.min(self.span.end));
+            start = start.max(range.end);
+        }
+        parts.push(start..self.span.end);
+        parts.retain(|part| !part.is_empty());
+        parts
+    }
+
+    /// What became of a part.
+    fn counts(&self, part: &Range<u64>, delivered: &Delivered) -> Counts {
+        // What can't be read begins where the span ends.
+        let is_in = |record: u64| part.contains(&record) || (record == self.span.end && part.end == record);
+        let rows =
+            delivered.taken.iter().filter(|(records, _)| is_in(records.start)).map(|(_, rows)| rows).sum();
+        let failed = delivered.failed.iter().filter(|failed| is_in(failed.records.start));
+        let spoilt = self.spoilt.iter().filter(|spoilt| is_in(spoilt.from_record));
+        let letters =
+            failed.map(|failed| failed.rows).sum::<u64>() + spoilt.map(|spoilt| spoilt.records).sum::<u64>();
+        let duplicates = self.duplicates.iter().filter(|record| is_in(**record)).count() as u64;
+        Counts { records: rows + letters + duplicates, rows, filtered: 0, letters, duplicates }
     }
 }
 
@@ -171,15 +190,15 @@ impl Passage {
             }
         };
         let full = full.map(|batch| (self.cut(index).with(&batch), batch));
-        self.filling.findings.extend(finding.map(|finding| *finding));
+        self.filling.findings.extend(finding.map(|finding| (index, *finding)));
         full
     }
 
     /// Notes a finding that came through another door.
-    pub(super) fn skip_duplicate(&mut self, table: Table) {
+    pub(super) fn skip_duplicate(&mut self, table: Table, index: u64) {
         self.tally.table(table.name()).records += 1;
         self.tally.duplicates += 1;
-        self.filling.duplicates += 1;
+        self.filling.duplicates.push(index);
     }
 
     /// Notes a record that could not even be looked at.
@@ -249,19 +268,22 @@ impl Passage {
     }
 
     /// Forgets what was read and not sent; what is held for it comes back.
-    pub(super) fn drop_filling(&mut self) -> Vec<Hold> {
+    pub(super) fn drop_filling(&mut self) -> Vec<(u64, Hold)> {
         std::mem::take(&mut self.filling.findings)
     }
 
-    /// Notes that a load is settled, after Sentinel took so many of its rows.
-    pub(super) fn settle(&mut self, load: &Load, rows_taken: u64) {
+    /// Notes what is settled of a load: all but the records that come again.
+    pub(super) fn settle(&mut self, load: &Load, delivered: &Delivered, again: &[Range<u64>]) {
         let before = self.settled.next_record;
-        self.settled.settle(load.span.clone(), load.counts(rows_taken));
+        for part in load.settled_parts(again) {
+            // Where nothing is remembered, only the task's first record tells the next worker.
+            self.has_moved |= !part.is_empty() && self.hold.is_remembered();
+            let counts = load.counts(&part, delivered);
+            self.settled.settle(part, counts);
+        }
         self.settled.saw(load.oldest, load.newest);
         self.settled_since_checkpoint += 1;
-        // Where nothing is remembered, only the task's first record tells the next worker.
-        let has_grown = !load.span.is_empty() && self.hold.is_remembered();
-        self.has_moved |= has_grown || self.settled.next_record > before;
+        self.has_moved |= self.settled.next_record > before;
     }
 
     /// Batches that no checkpoint covers; none where none is written.

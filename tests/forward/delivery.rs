@@ -104,6 +104,36 @@ fn a_body_that_breaks_off_goes_on_from_the_checkpoint() {
 }
 
 #[test]
+fn wherever_a_body_breaks_off_each_record_lands_once() {
+    let content = records(60);
+    for breaks_after in (1..content.len()).step_by(content.len() / 40) {
+        let world = World::ledgered(content.clone());
+        world.break_after(KEY, breaks_after);
+        assert!(!world.forward().is_done());
+        world.break_after(KEY, usize::MAX);
+        assert!(world.forward().is_done());
+        assert_eq!(world.events(), names(0..60), "broken off after {breaks_after} bytes");
+        assert_eq!(world.entry(&key()).settled.counts.rows, 60);
+    }
+}
+
+#[test]
+fn what_was_taken_behind_a_failure_is_not_sent_again() {
+    let fault = Fault::new(FaultKind::RejectWhere { contains: "Event0007".to_owned() });
+    let world = World::ledgered(records(500)).fault(fault);
+    world.refuse_letters(true);
+    assert!(!world.forward().is_done());
+    assert_eq!(world.entry(&key()).settled.next_record, 7);
+    world.refuse_letters(false);
+    let went = world.forward();
+    assert!(went.is_done());
+    assert_eq!(reason(&world.letters()[0]), ("Rejected", (7, Some(8))));
+    assert_eq!(world.events(), names((0..500).filter(|number| *number != 7)));
+    let counts = world.entry(&key()).settled.counts;
+    assert_eq!((counts.records, counts.rows, counts.letters), (500, 499, 1));
+}
+
+#[test]
 fn when_time_is_up_the_rest_goes_on_as_a_task() {
     for ledgered in [true, false] {
         let mut world = World::ledgered(records(1000));

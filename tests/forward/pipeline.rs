@@ -86,9 +86,7 @@ fn a_letter_that_cannot_be_sent_brings_the_message_again() {
     for refuses in [true, false] {
         let world = World::with(Vec::new());
         world.put(KEY, Err(ReadError::Gone { code: "NoSuchKey".to_owned() }));
-        if refuses {
-            world.refuse_letters();
-        }
+        world.refuse_letters(refuses);
         assert_eq!(world.forward().is_done(), !refuses);
         assert_eq!(world.letters().len(), usize::from(!refuses));
     }

@@ -200,8 +200,8 @@ impl World {
         self
     }
 
-    pub(crate) fn refuse_letters(&self) {
-        *self.letters.refuses.lock().unwrap() = true;
+    pub(crate) fn refuse_letters(&self, refuses: bool) {
+        *self.letters.refuses.lock().unwrap() = refuses;
     }
 
     /// What happens to the next writes to the ledger.
