@@ -66,8 +66,10 @@ impl Ledger for DynamoLedger {
         let request = if entry.version == 1 {
             request.condition_expression("attribute_not_exists(pk)")
         } else {
+            // The name goes by a placeholder, since DynamoDB reserves words.
             request
-                .condition_expression("version = :version")
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
                 .expression_attribute_values(":version", number(entry.version - 1))
         };
         let Err(error) = request.send().await else { return Ok(()) };
