@@ -68,6 +68,8 @@ pub enum Credential {
     Federated,
     /// By a client secret.
     Secret(Secret),
+    /// By a certificate: a secret with its PEM and its private key's.
+    Certificate(Secret),
 }
 
 /// One data collection rule.
@@ -247,15 +249,18 @@ impl Reader {
     fn credential(&mut self) -> Credential {
         match self.choice("AZURE_CREDENTIAL", &["federated", "secret", "certificate"]) {
             "secret" => Credential::Secret(self.secret("AZURE_CLIENT_SECRET_ARN", "AZURE_CLIENT_SECRET")),
-            "certificate" => {
-                self.problem(
-                    "AZURE_CREDENTIAL",
-                    "\"certificate\" is not supported by this version: use federated or secret",
-                );
-                Credential::Federated
-            }
+            "certificate" => Credential::Certificate(self.certificate()),
             _ => Credential::Federated,
         }
+    }
+
+    fn certificate(&mut self) -> Secret {
+        const NAME: &str = "AZURE_CLIENT_CERTIFICATE_ARN";
+        let arn = self.required(NAME, "the ARN of the secret with the certificate and its private key (PEM)");
+        if !arn.is_empty() && !arn.contains(":secretsmanager:") {
+            self.problem(NAME, "is no ARN of a Secrets Manager secret");
+        }
+        Secret::Arn(arn)
     }
 
     fn data_collector(&mut self) -> DataCollector {

@@ -12,6 +12,8 @@ pub enum Proof {
     Secret(SecretString),
     /// A signed assertion.
     Assertion(SecretString),
+    /// A certificate and its private key in PEM, to sign an assertion with.
+    Certificate(SecretString),
 }
 
 /// Why there is no proof.

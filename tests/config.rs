@@ -47,6 +47,7 @@ fn each_wrong_value_is_a_problem_and_never_a_default() {
         ("AZURE_CLOUD", "Public"),
         ("AZURE_CREDENTIAL", "certificate"),
         ("AZURE_CREDENTIAL", "secret"),
+        ("AZURE_CREDENTIAL", "certificat"),
         ("AZURE_TENANT_ID", ""),
         ("AZURE_AUTHORITY_HOST", "login.example.com"),
         ("RULES_URI", "rules.json"),

@@ -76,8 +76,10 @@ impl ProofSource for AzureProofs {
         const WHAT: &str = "the web identity token";
         const ADVICE: &str = "enable outbound web identity federation in the account (aws iam \
                               enable-outbound-web-identity-federation) and allow sts:GetWebIdentityToken";
-        if let Credential::Secret(secret) = &self.credential {
-            return self.secrets.read(secret).await.map(Proof::Secret);
+        match &self.credential {
+            Credential::Secret(secret) => return self.secrets.read(secret).await.map(Proof::Secret),
+            Credential::Certificate(pem) => return self.secrets.read(pem).await.map(Proof::Certificate),
+            Credential::Federated => {}
         }
         let request = self.sts.get_web_identity_token().audience(self.audience).signing_algorithm("RS256");
         let answer = request.duration_seconds(ASSERTION_SECONDS).send().await;

@@ -1,5 +1,6 @@
 //! The Azure wing: where rows go, how we are let in, and how often we ask again.
 
+mod assertion;
 mod circuit;
 mod collector;
 mod gzip;

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::UploadError;
+use super::assertion::assertion;
 use crate::config::LogsIngestion;
 use crate::credential::{Proof, ProofSource};
 use crate::failure::Disposition;
@@ -101,7 +103,7 @@ impl<P: ProofSource> TokenCache<P> {
             .post(&self.url)
             .timeout(EXCHANGE_TIMEOUT)
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(self.form(&proof))
+            .body(self.form(&proof)?)
             .send()
             .await;
         let unavailable = |what: String| UploadError::Unavailable { what, after: None };
@@ -123,7 +125,7 @@ impl<P: ProofSource> TokenCache<P> {
         Err(if passes { unavailable(what) } else { UploadError::Unauthorized { what } })
     }
 
-    fn form(&self, proof: &Proof) -> String {
+    fn form(&self, proof: &Proof) -> Result<String, UploadError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", &self.client_id);
         form.append_pair("scope", self.scope);
@@ -133,7 +135,15 @@ impl<P: ProofSource> TokenCache<P> {
             Proof::Assertion(assertion) => form
                 .append_pair("client_assertion_type", ASSERTION_TYPE)
                 .append_pair("client_assertion", assertion.expose_secret()),
+            Proof::Certificate(pem) => {
+                let signed = assertion(pem.expose_secret(), &self.client_id, &self.url, Timestamp::now());
+                let signed = signed.map_err(|why| UploadError::Unauthorized {
+                    what: format!("the certificate's secret won't do: {why}"),
+                })?;
+                form.append_pair("client_assertion_type", ASSERTION_TYPE)
+                    .append_pair("client_assertion", &signed)
+            }
         };
-        form.finish()
+        Ok(form.finish())
     }
 }

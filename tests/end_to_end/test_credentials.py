@@ -1,9 +1,10 @@
-"""The ways to a token: federated, and a client secret kept in Secrets Manager or in Parameter Store."""
+"""The ways to a token: federated, a client secret in Secrets Manager or Parameter Store, a certificate."""
 
 from pathlib import Path
 
 import pytest
 
+from certificate import Certificate, Door
 from conftest import Start
 from local import standin
 from local.run import counts
@@ -38,3 +39,51 @@ def test_no_secret_is_needed_when_the_identity_is_federated(stack: Stack, start:
     assert start().invoke(FINDING).kind == "response"
     assert counts(stack) == {"AWSGuardDuty": 1}
     assert stack.standin.state()["tokens"]["exchanges"] == 1
+
+
+def keep(stack: Stack, pem: str) -> str:
+    """Keep a PEM in Secrets Manager; return its ARN."""
+    stores = stack.client("secretsmanager")
+    number = len(stores.list_secrets()["SecretList"])
+    return str(stores.create_secret(Name=f"certificate-{number}", SecretString=pem)["ARN"])
+
+
+@pytest.mark.parametrize("form", ["pkcs8", "pkcs1"])
+def test_a_certificate_signs_the_assertion(stack: Stack, start: Start, form: str) -> None:
+    certificate = Certificate()
+    arn = keep(stack, certificate.pem(form))
+    with Door(certificate, stack.standin.url) as door:
+        function = start(
+            AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn, AZURE_AUTHORITY_HOST=door.url
+        )
+        assert function.invoke(FINDING).kind == "response"
+        assert door.checked == 1
+    assert counts(stack) == {"AWSGuardDuty": 1}
+    assert "PRIVATE KEY" not in function.log()
+
+
+def test_the_stand_in_takes_the_assertion_by_its_claims(stack: Stack, start: Start) -> None:
+    arn = keep(stack, Certificate().pem())
+    function = start(AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn)
+    assert function.invoke(FINDING).kind == "response"
+    assert counts(stack) == {"AWSGuardDuty": 1}
+
+
+@pytest.mark.parametrize(
+    ("pem", "why"),
+    [
+        ("no PEM at all", "it holds no certificate"),
+        (Certificate().pem().split("-----BEGIN CERTIFICATE")[0], "it holds no certificate"),
+        ("-----BEGIN CERTIFICATE" + Certificate().pem().split("-----BEGIN CERTIFICATE")[1], "it holds no private key"),
+        (Certificate(elliptic=True).pem(), "no RSA key"),
+    ],
+    ids=["no-pem", "no-certificate", "no-key", "elliptic"],
+)
+def test_a_certificate_that_will_not_do_is_said_so(stack: Stack, start: Start, pem: str, why: str) -> None:
+    arn = keep(stack, pem)
+    function = start(AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn)
+    assert function.invoke(FINDING).kind == "response"
+    assert why in function.log()
+    assert counts(stack) == {}
+    # Direct, so it waits in the work queue until it is mended.
+    assert stack.depth("DeadLetterQueueUrl") == 0

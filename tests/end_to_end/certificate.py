@@ -1,0 +1,115 @@
+"""A certificate for the tests, and a door before Entra's stand-in that checks what the certificate's key signed."""
+
+import base64
+import datetime
+import hashlib
+import json
+import threading
+import urllib.parse
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+from local import standin
+
+_FORMS = {
+    "pkcs8": serialization.PrivateFormat.PKCS8,
+    "pkcs1": serialization.PrivateFormat.TraditionalOpenSSL,
+}
+
+
+class Certificate:
+    """A self-signed certificate and its private key."""
+
+    def __init__(self, *, elliptic: bool = False) -> None:
+        self._key = (
+            ec.generate_private_key(ec.SECP256R1())
+            if elliptic
+            else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        )
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sentinel-forwarder")])
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
+        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        self._certificate = builder.public_key(self._key.public_key()).sign(self._key, SHA256())
+
+    def pem(self, form: str = "pkcs8") -> str:
+        """Write key and certificate as they are kept."""
+        key = self._key.private_bytes(
+            serialization.Encoding.PEM, _FORMS[form], serialization.NoEncryption()
+        )
+        return (key + self._certificate.public_bytes(serialization.Encoding.PEM)).decode()
+
+    def thumbprint(self) -> str:
+        """Return the SHA-1 by which Entra knows the certificate."""
+        der = self._certificate.public_bytes(serialization.Encoding.DER)
+        return base64.urlsafe_b64encode(hashlib.sha1(der).digest()).decode().rstrip("=")
+
+    def check(self, assertion: str) -> None:
+        """Raise unless the assertion bears the thumbprint and a signature of the key."""
+        header, claims, signature = assertion.split(".")
+        assert json.loads(_decode(header))["x5t"] == self.thumbprint()
+        self._key.public_key().verify(
+            _decode(signature), f"{header}.{claims}".encode(), padding.PKCS1v15(), SHA256()
+        )
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class Door(ThreadingHTTPServer):
+    """Passes token requests on, once the assertion's signature is right."""
+
+    daemon_threads = True
+
+    def __init__(self, certificate: Certificate, authority: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Request)
+        self.certificate = certificate
+        self.authority = authority
+        self.checked = 0
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    def __enter__(self) -> "Door":
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self.server_close()
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Door
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        form = urllib.parse.parse_qs(body.decode())
+        assertion = form["client_assertion"][0]
+        self.server.certificate.check(assertion)
+        claims = json.loads(_decode(assertion.split(".")[1]))
+        assert claims["aud"] == f"{self.server.url}{self.path}"
+        # Beyond the door the assertion names another address, so a secret goes on in its place.
+        fields = {name: form[name][0] for name in ("client_id", "scope", "grant_type")}
+        secret = fields | {"client_secret": standin.CLIENT_SECRET}
+        request = urllib.request.Request(
+            f"{self.server.authority}{self.path}", urllib.parse.urlencode(secret).encode()
+        )
+        with urllib.request.urlopen(request) as answer:
+            text = answer.read()
+        self.server.checked += 1
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
