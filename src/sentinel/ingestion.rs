@@ -3,7 +3,8 @@
 //! <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>. Bodies, tokens and the
 //! service's messages are never logged: they may quote log text. Its codes are.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -12,9 +13,9 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::circuit::Circuit;
 use super::gzip::Gzip;
 use super::retry::{Backoff, retry_after};
+use super::rules::{Full, Place, Rules};
 use super::{LogSink, TokenCache, UploadCosts, UploadError};
 use crate::config::{DataCollectionRule, LogsIngestion};
 use crate::credential::ProofSource;
@@ -25,15 +26,13 @@ use crate::table::Table;
 const POST_TIMEOUT: Duration = Duration::from_secs(30);
 const API_VERSION: &str = "2023-01-01";
 
-/// Posts batches to data collection rules, in turn.
+/// Posts batches to data collection rules.
 pub struct LogsIngestionSink<P> {
     client: Client,
-    settings: LogsIngestion,
+    streams: BTreeMap<Table, String>,
     tokens: TokenCache<P>,
     gzip: Gzip,
-    turn: AtomicUsize,
-    /// One a rule, in their order.
-    circuits: Vec<Circuit>,
+    rules: Rules,
     /// Circuits that opened and have not been told of yet.
     opened: AtomicU64,
 }
@@ -42,43 +41,39 @@ impl<P: ProofSource> LogsIngestionSink<P> {
     /// A sink for the rules of the settings.
     pub fn new(client: Client, settings: LogsIngestion, proofs: P, compression_level: u8) -> Self {
         let tokens = TokenCache::new(client.clone(), &settings, proofs);
-        let circuits = settings.rules.iter().map(|_| Circuit::new()).collect();
-        let (turn, opened) = (AtomicUsize::default(), AtomicU64::default());
-        Self { client, settings, tokens, gzip: Gzip::new(compression_level), turn, circuits, opened }
-    }
-
-    /// The next rule whose circuit lets a post through.
-    fn rule(&self) -> Result<(&DataCollectionRule, &Circuit), UploadError> {
-        let now = Instant::now();
-        let rules = &self.settings.rules;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut shortest = Duration::MAX;
-        for place in (0..rules.len()).map(|step| turn.wrapping_add(step) % rules.len()) {
-            match self.circuits[place].admit(now) {
-                Ok(()) => return Ok((&rules[place], &self.circuits[place])),
-                Err(rest) => shortest = shortest.min(rest),
-            }
-        }
-        Err(UploadError::Resting { rest: shortest })
+        let rules = Rules::new(settings.rules);
+        let (streams, gzip) = (settings.streams, Gzip::new(compression_level));
+        Self { client, streams, tokens, gzip, rules, opened: AtomicU64::default() }
     }
 
     fn url(&self, rule: &DataCollectionRule, table: Table) -> String {
-        let stream = self.settings.streams.get(&table).map_or("", String::as_str);
+        let stream = self.streams.get(&table).map_or("", String::as_str);
         let (endpoint, id) = (&rule.endpoint, &rule.dcr_immutable_id);
         format!("{endpoint}/dataCollectionRules/{id}/streams/{stream}?api-version={API_VERSION}")
     }
 
-    /// Posts to the rule whose turn it is; the rule's circuit learns how it went.
-    async fn try_once(&self, table: Table, packed: &Bytes) -> Result<(), UploadError> {
-        let (rule, circuit) = self.rule()?;
-        let result = self.post(&self.url(rule, table), packed).await;
+    /// A place at one of the rules, waited for where only their budgets are spent.
+    async fn place(&self, bytes: usize) -> Result<Place<'_>, UploadError> {
+        loop {
+            match self.rules.place(Instant::now(), bytes) {
+                Ok(place) => return Ok(place),
+                Err(Full::Resting(rest)) => return Err(UploadError::Resting { rest }),
+                Err(Full::Spent(wait)) => tokio::time::sleep(wait).await,
+            }
+        }
+    }
+
+    /// Posts to the least busy rule; the rule's circuit learns how it went.
+    async fn try_once(&self, table: Table, bytes: usize, packed: &Bytes) -> Result<(), UploadError> {
+        let place = self.place(bytes).await?;
+        let result = self.post(&self.url(place.settings(), table), packed).await;
         match &result {
             Err(UploadError::Unavailable { after, .. }) => {
-                if circuit.fail(Instant::now(), *after) {
+                if place.circuit().fail(Instant::now(), *after) {
                     self.opened.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            _ => circuit.close(),
+            _ => place.circuit().close(),
         }
         result
     }
@@ -115,9 +110,7 @@ impl<P: ProofSource> LogsIngestionSink<P> {
 
 impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
     fn rests(&self) -> Option<Duration> {
-        let now = Instant::now();
-        let rests = self.circuits.iter().map(|circuit| circuit.rests(now));
-        rests.collect::<Option<Vec<_>>>()?.into_iter().min()
+        self.rules.rests(Instant::now())
     }
 
     async fn upload(
@@ -130,7 +123,8 @@ impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
             return (UploadCosts::default(), Err(UploadError::TooLarge));
         };
         let bytes = packed.len() as u64;
-        let (mut costs, result) = ask_again(deadline, bytes, || self.try_once(table, &packed)).await;
+        let (mut costs, result) =
+            ask_again(deadline, bytes, || self.try_once(table, body.len(), &packed)).await;
         costs.circuit_open = self.opened.swap(0, Ordering::Relaxed);
         (costs, result)
     }

@@ -1,11 +1,13 @@
 //! The Azure wing: where rows go, how we are let in, and how often we ask again.
 
 mod assertion;
+mod budget;
 mod circuit;
 mod collector;
 mod gzip;
 mod ingestion;
 mod retry;
+mod rules;
 mod token;
 
 use std::time::Duration;
