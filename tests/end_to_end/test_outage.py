@@ -1,0 +1,61 @@
+"""Sentinel is down: messages wait, longer each time, Sentinel is left in peace, and afterwards everything flows.
+
+Few seconds in the usual run; OUTAGE_SECONDS=40 makes it longer.
+"""
+
+import os
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from local import trail
+from local.processes import wait_for
+from local.stack import Stack
+from visibility import watched
+
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 12)
+FILES = 20
+RECORDS = 3
+MOST_REQUESTS = 80
+# The waits after the first and the second receipt: 10 and 20 seconds, less a quarter at most.
+FIRST_WAIT, SECOND_WAIT = range(7, 11), 15
+
+DOWN = {"503": {"kind": "status", "status": 503}, "connections-drop": {"kind": "drop_before"}}
+USUAL = ["503"] if "OUTAGE_SECONDS" not in os.environ else list(DOWN)
+
+
+@pytest.mark.parametrize("how", USUAL)
+def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
+    fault: dict[str, Any] = DOWN[how]
+    with watched(stack) as hidings:
+        stack.standin.fault(**fault)
+        began = time.monotonic()
+        for number in range(FILES):
+            numbers = range(number * RECORDS, (number + 1) * RECORDS)
+            stack.put_object(trail.key(f"outage-{how}-{number}"), trail.file(*numbers))
+        time.sleep(max(0.0, began + OUTAGE_SECONDS - time.monotonic()))
+        state, hidden = stack.standin.state(), len(hidings.seen)
+        assert stack.depth("WorkQueueUrl") == FILES
+        stack.standin.clear_faults()
+        # The next receipt but one is at most 80 seconds away.
+        wait_for("everything has landed", 2 * OUTAGE_SECONDS + 60, lambda: not stack.depth("WorkQueueUrl"))
+        took = time.monotonic() - began
+        waits = [hiding.seconds for hiding in hidings.seen]
+
+    requests = state["requests"]
+    print(
+        f"{how}: {requests['total']} requests in {OUTAGE_SECONDS:g} s {requests['by_status']}; "
+        f"{hidden} receipts in that time, {len(waits) + FILES} in all; waits {waits}; done after {took:.0f} s"
+    )
+    assert not state["tables"], "nothing was taken"
+    assert requests["total"] < MOST_REQUESTS
+    assert hidden > FILES, "each file was tried, some again"
+    # A message that was hidden is back after seven seconds at the earliest, so the first ones are one of each.
+    assert any(wait in FIRST_WAIT for wait in waits[:FILES])
+    assert min(waits[:FILES]) >= FIRST_WAIT.start
+    assert min(waits[FILES:]) >= SECOND_WAIT, "hidden for longer each time"
+    landed = Counter(row["AwsEventId"] for row in stack.standin.rows("AWSCloudTrail"))
+    assert landed == Counter(map(trail.event_id, range(FILES * RECORDS)))
+    assert stack.depth("DeadLetterQueueUrl") == 0
