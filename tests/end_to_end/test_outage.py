@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conftest import Start, batch, notification
 from local import trail
 from local.processes import wait_for
 from local.stack import Stack
@@ -19,6 +20,10 @@ OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 12)
 FILES = 20
 RECORDS = 3
 MOST_REQUESTS = 80
+# The fourth receipt is 80 seconds after the third at most, the fifth 160 seconds after that.
+HEAL_SECONDS = 240
+# A circuit that has opened rests for five seconds at first.
+REST_SECONDS = 5
 # The waits after the first and the second receipt: 10 and 20 seconds, less a quarter at most.
 FIRST_WAIT, SECOND_WAIT = range(7, 11), 15
 
@@ -39,8 +44,7 @@ def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
         state, hidden = stack.standin.state(), len(hidings.seen)
         assert stack.depth("WorkQueueUrl") == FILES
         stack.standin.clear_faults()
-        # The next receipt but one is at most 80 seconds away.
-        wait_for("everything has landed", 2 * OUTAGE_SECONDS + 60, lambda: not stack.depth("WorkQueueUrl"))
+        wait_for("everything has landed", HEAL_SECONDS, lambda: not stack.depth("WorkQueueUrl"))
         took = time.monotonic() - began
         waits = [hiding.seconds for hiding in hidings.seen]
 
@@ -59,3 +63,19 @@ def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
     landed = Counter(row["AwsEventId"] for row in stack.standin.rows("AWSCloudTrail"))
     assert landed == Counter(map(trail.event_id, range(FILES * RECORDS)))
     assert stack.depth("DeadLetterQueueUrl") == 0
+
+
+@pytest.mark.xfail(strict=True, reason="what meets another's trial of a half-open circuit is hidden, as if that had failed")
+def test_the_first_batch_after_an_outage_is_delivered_whole(stack: Stack, start: Start) -> None:
+    keys = [trail.key(f"healed-{number}") for number in range(4)]
+    with stack.quiet_bucket():
+        for number, key in enumerate(keys):
+            stack.put_object(key, trail.file(number))
+    function = start()
+    event = batch(*map(notification, keys))
+    stack.standin.fault(kind="status", status=503)
+    assert len(function.invoke(event).body["batchItemFailures"]) == len(keys)
+    stack.standin.clear_faults()
+    stack.standin.fault(kind="slow", ms=200)
+    time.sleep(REST_SECONDS)
+    assert function.invoke(event).body == {"batchItemFailures": []}
