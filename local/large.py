@@ -14,6 +14,7 @@ import shutil
 import string
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -65,18 +66,24 @@ class Arrivals(Relay):
         self.times = bytearray(records)
         self.strangers = 0
         self.rows = 0
+        self._lock = threading.Lock()
 
     def take(self, exchange: Exchange, call: Call) -> None:
         """Pass a call on; count its rows if they were taken."""
         answer = self.pass_on(call)
         if answer.status == 204:
-            for number in map(int, _EVENT_ID.findall(gzip.decompress(call.body))):
-                self.rows += 1
-                if number < len(self.times):
-                    self.times[number] = min(255, self.times[number] + 1)
-                else:
-                    self.strangers += 1
+            numbers = list(map(int, _EVENT_ID.findall(gzip.decompress(call.body))))
+            with self._lock:
+                self._count(numbers)
         exchange.answer(answer)
+
+    def _count(self, numbers: list[int]) -> None:
+        self.rows += len(numbers)
+        for number in numbers:
+            if number < len(self.times):
+                self.times[number] = min(255, self.times[number] + 1)
+            else:
+                self.strangers += 1
 
 
 def main(forwarder: Path) -> int:
@@ -107,7 +114,7 @@ def records(seed: int) -> Iterator[str]:
             "eventTime": (begins + timedelta(seconds=number // 40)).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "awsRegion": chance.choice(("eu-central-1", "us-east-1", "ap-southeast-2")),
             "sourceIPAddress": f"198.51.100.{chance.randrange(256)}",
-            "userAgent": "Boto3/1.34.144 md/Botocore#1.34.144 ua/2.0 os/linux#5.10.220 md/arch#x86_64 lang/python#3.11.9",
+            "userAgent": "Boto3/1.34.144 md/Botocore#1.34.144 ua/2.0 os/linux#5.10.220 md/arch#x86_64",
             "userIdentity": {
                 "type": "AssumedRole",
                 "principalId": f"AROA{key}:ingest",
@@ -115,7 +122,7 @@ def records(seed: int) -> Iterator[str]:
                 "accountId": str(account),
                 "accessKeyId": f"ASIA{key}",
                 "sessionContext": {
-                    "sessionIssuer": {"type": "Role", "arn": f"arn:aws:iam::{account}:role/ingest", "userName": "ingest"},
+                    "sessionIssuer": {"type": "Role", "arn": f"arn:aws:iam::{account}:role/ingest"},
                     "attributes": {"creationDate": "2026-03-10T00:00:00Z", "mfaAuthenticated": "false"},
                 },
             },
@@ -262,19 +269,18 @@ class Run:
     def _note(self, body: str, seconds: float, ended: str, rows: int, peak: int) -> None:
         start = json.loads(body).get("from_record", 0)
         self.invocations.append(Invocation(self._processes, start, seconds, ended, rows, peak))
-        print(
-            f"{len(self.invocations):<12}{self._processes:>8}{start:>13}{seconds:>9.1f}{rows:>9}{peak / MB:>9.1f}  {ended}",
-            flush=True,
-        )
+        numbers = f"{len(self.invocations):<12}{self._processes:>8}{start:>13}{seconds:>9.1f}{rows:>9}{peak / MB:>9.1f}"
+        print(f"{numbers}  {ended}", flush=True)
 
     def _faults(self, arrivals: Arrivals, cloud: Cloud, azure: standin.Standin) -> list[str]:
         times = Counter(arrivals.times)
+        again = times.total() - times[0] - times[1]
         letters = cloud.letters()
         peak = max((one.peak_bytes for one in self.invocations), default=0)
         refused = azure.state()["refusals"]["total"]
         judged = [
             (times[0], f"{times[0]} records never arrived"),
-            (times.total() - times[0] - times[1], f"{times.total() - times[0] - times[1]} records came more than once"),
+            (again, f"{again} records came more than once"),
             (arrivals.strangers, f"{arrivals.strangers} rows of no record"),
             (letters, f"{len(letters)} letters: {letters[:3]}"),
             (refused, f"{refused} requests refused"),
@@ -288,7 +294,8 @@ class Run:
         times = Counter(arrivals.times)
         requests = azure.state()["requests"]["by_status"]
         peak = max((one.peak_bytes for one in self.invocations), default=0)
-        print(f"\nRecords: {self._records}; once: {times[1]}, never: {times[0]}, again: {times.total() - times[0] - times[1]}.")
+        again = times.total() - times[0] - times[1]
+        print(f"\nRecords: {self._records}; once: {times[1]}, never: {times[0]}, again: {again}.")
         print(f"Invocations: {len(self.invocations)} in {self._processes} processes, {took:.0f} s; posts: {requests}.")
         print(f"Peak of memory: {peak / MB:.1f} MB of {_MEMORY_MB} (at most {_MOST_PEAK_BYTES / MB:.1f}).")
 

@@ -17,6 +17,7 @@ from local.stack import Stack
 from visibility import watched
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS") or 12)
+SECONDS = 30
 FILES = 20
 RECORDS = 3
 MOST_REQUESTS = 80
@@ -41,6 +42,8 @@ def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
             numbers = range(number * RECORDS, (number + 1) * RECORDS)
             stack.put_object(trail.key(f"outage-{how}-{number}"), trail.file(*numbers))
         time.sleep(max(0.0, began + OUTAGE_SECONDS - time.monotonic()))
+        wait_for("some were tried again", SECONDS, lambda: len(hidings.seen) > FILES + FILES // 4)
+        outage = time.monotonic() - began
         state, hidden = stack.standin.state(), len(hidings.seen)
         assert stack.depth("WorkQueueUrl") == FILES
         stack.standin.clear_faults()
@@ -50,22 +53,21 @@ def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
 
     requests = state["requests"]
     print(
-        f"{how}: {requests['total']} requests in {OUTAGE_SECONDS:g} s {requests['by_status']}; "
+        f"{how}: {requests['total']} requests in {outage:.0f} s {requests['by_status']}; "
         f"{hidden} receipts in that time, {len(waits) + FILES} in all; waits {waits}; done after {took:.0f} s"
     )
     assert not state["tables"], "nothing was taken"
     assert requests["total"] < MOST_REQUESTS
-    assert hidden > FILES, "each file was tried, some again"
-    # A message that was hidden is back after seven seconds at the earliest, so the first ones are one of each.
-    assert any(wait in FIRST_WAIT for wait in waits[:FILES])
-    assert min(waits[:FILES]) >= FIRST_WAIT.start
-    assert min(waits[FILES:]) >= SECOND_WAIT, "hidden for longer each time"
+    # Each has its first wait once.
+    assert any(wait in FIRST_WAIT for wait in waits)
+    assert sum(wait < SECOND_WAIT for wait in waits) <= FILES < len(waits), "hidden for longer each time"
+    assert min(waits) >= FIRST_WAIT.start
     landed = Counter(row["AwsEventId"] for row in stack.standin.rows("AWSCloudTrail"))
     assert landed == Counter(map(trail.event_id, range(FILES * RECORDS)))
     assert stack.depth("DeadLetterQueueUrl") == 0
 
 
-@pytest.mark.xfail(strict=True, reason="what meets another's trial of a half-open circuit is hidden, as if that had failed")
+@pytest.mark.xfail(strict=True, reason="what meets another's trial of a half-open circuit waits as if it had failed")
 def test_the_first_batch_after_an_outage_is_delivered_whole(stack: Stack, start: Start) -> None:
     keys = [trail.key(f"healed-{number}") for number in range(4)]
     with stack.quiet_bucket():
