@@ -145,7 +145,7 @@ def made(megabytes: int) -> tuple[Path, int]:
     if found := list(folder.glob(f"{megabytes}-*.json.gz")):
         return found[0], int(found[0].name.split("-")[1].split(".")[0])
     # Under another name until it is whole, so that a run that was cut short leaves none that looks whole.
-    unfinished = folder / "unfinished"
+    unfinished = folder / f"{megabytes}.unfinished"
     written = count = 0
     opening = '{"Records":['
     with gzip.open(unfinished, "wb", compresslevel=6) as packed:
