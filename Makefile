@@ -58,6 +58,10 @@ end-to-end: binaries $(LOCAL_STAMP) ## Run the end-to-end tests alone (ARGS='-k 
 chaos: binaries $(LOCAL_STAMP) ## Kill and starve the real function, then account for every record (CHAOS_SEED, CHAOS_MINUTES, CHAOS_FILES)
 	@$(LOCAL) -m local.chaos
 
+.PHONY: large
+large: binaries release $(LOCAL_STAMP) ## Forward one file of 1 GB with 128 MB and 12 s at a time (LARGE_MB=100 takes a smaller one)
+	@$(LOCAL) -m local.large target/release/sentinel-forwarder
+
 .PHONY: check
 check: fmt clippy test doc floors deny machete template ## Run all that CI runs
 
@@ -133,6 +137,10 @@ clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
 .PHONY: binaries
 binaries:
 	cargo build --locked --bins
+
+.PHONY: release
+release:
+	cargo build --release --locked --no-default-features --bin sentinel-forwarder
 
 $(LOCAL_STAMP): local/requirements-local.txt
 	$(call venv,local,$<,$@)

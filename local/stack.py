@@ -44,9 +44,10 @@ class Binaries:
 
 
 class Stack(Deployment):
-    """Emulator, stand-in and deployed template: all that runs, as one."""
+    """Emulator, stand-in and deployed template: all that runs, as one; keywords are parameters of the template."""
 
-    def __init__(self, binaries: Binaries, outlives: bool = False) -> None:
+    def __init__(self, binaries: Binaries, outlives: bool = False, **parameters: str) -> None:
+        self._own_parameters = parameters
         FOLDER.mkdir(parents=True, exist_ok=True)
         self.folder = Path(tempfile.mkdtemp(prefix="stack-", dir=FOLDER))
         self.children: list[Child] = []
@@ -75,7 +76,7 @@ class Stack(Deployment):
             child.stop()
         self.children.clear()
         for log in self.folder.glob("*.log"):
-            log.replace(FOLDER / log.name)
+            log.replace(FOLDER / "-".join([*self._own_parameters.values(), log.name]))
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _create_buckets(self) -> None:
@@ -125,6 +126,7 @@ class Stack(Deployment):
             "AzureAuthorityHost": self.standin.url,
             "AzureTenantId": standin.TENANT,
             "AzureClientId": standin.CLIENT_ID,
+            **self._own_parameters,
         }
 
     def _mend_concurrency(self) -> None:

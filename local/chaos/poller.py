@@ -63,7 +63,7 @@ class Poller(threading.Thread):
         self._seat.take(invocation, poll.killed_after, function.process.kill)
         moment = None if poll.killed_at is None else poll.killed_at * self._usual_seconds
         began = time.monotonic()
-        function.begin(json.dumps({"Records": [_record(message) for message in messages]}), poll.seconds)
+        function.begin(json.dumps({"Records": [record(message) for message in messages]}), poll.seconds)
         answer = function.answer(poll.seconds if moment is None else min(moment, poll.seconds))
         if answer is None:
             died = function.has_ended()
@@ -104,7 +104,8 @@ class Poller(threading.Thread):
         self._function = None
 
 
-def _record(message: dict[str, Any]) -> dict[str, Any]:
+def record(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a received message as Lambda hands it to the function."""
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],

@@ -98,3 +98,20 @@ def notification(key: str) -> str:
         "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 1}},
     }
     return json.dumps({"Records": [record]})
+
+
+def batch(*bodies: str, receives: int = 1) -> str:
+    """Write an event of the queue; its messages are named by their place."""
+    messages = [
+        {
+            "messageId": str(place),
+            "receiptHandle": "AQEBa9e3e770758f",
+            "body": body,
+            "attributes": {"ApproximateReceiveCount": str(receives)},
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:111122223333:sentinel-forwarder-work",
+            "awsRegion": "us-east-1",
+        }
+        for place, body in enumerate(bodies)
+    ]
+    return json.dumps({"Records": messages})

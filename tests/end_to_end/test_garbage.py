@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from local import trail
-from conftest import Start, function_environment, notification
+from conftest import Start, batch, function_environment, notification
 from garbage import bomb, damaged, dressed, long, nested, pack, raw, record, records, sound, whole_records
 from local.deployment import BUCKET
 from local.objects import objects
@@ -80,23 +80,6 @@ def storage(stack: Stack) -> Iterator[Storage]:
 def numbers(rows: list[dict[str, Any]]) -> list[int]:
     """Return the numbers of the records that the rows were made of; 0 where a record had none."""
     return [int(row.get("AwsEventId", "0").rsplit("-", 1)[-1]) for row in rows]
-
-
-def batch(*bodies: str, receives: int = 1) -> str:
-    """Write an event of the queue; its messages are named by their place."""
-    messages = [
-        {
-            "messageId": str(place),
-            "receiptHandle": "AQEBa9e3e770758f",
-            "body": body,
-            "attributes": {"ApproximateReceiveCount": str(receives)},
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:111122223333:sentinel-forwarder-work",
-            "awsRegion": "us-east-1",
-        }
-        for place, body in enumerate(bodies)
-    ]
-    return json.dumps({"Records": messages})
 
 
 def announcement(**members: str) -> str:
