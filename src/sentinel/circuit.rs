@@ -13,14 +13,25 @@ const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_mins(1);
 /// Nothing that the service asks for is waited for longer than this.
 const LONGEST_ASKED: Duration = Duration::from_hours(1);
-/// So long the others wait for the one that tries.
+/// So long a trial may take; then another may try.
 const TRIAL: Duration = Duration::from_secs(30);
+/// The others look so often how a trial went.
+const GLANCE: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug)]
 enum State {
     Closed { failures: u32 },
     Open { until: Instant, openings: u32 },
     Trying { until: Instant, openings: u32 },
+}
+
+/// Why nothing is posted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pause {
+    /// The circuit is open for so long.
+    Rest(Duration),
+    /// Another post tries; ask again after so long.
+    Trial(Duration),
 }
 
 /// The circuit of one rule.
@@ -36,10 +47,19 @@ impl Circuit {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long nothing is to be posted.
-    pub(super) fn rests(&self, now: Instant) -> Option<Duration> {
+    /// Why nothing is to be posted now.
+    pub(super) fn pause(&self, now: Instant) -> Option<Pause> {
         match *self.state() {
-            State::Open { until, .. } | State::Trying { until, .. } if until > now => Some(until - now),
+            State::Open { until, .. } if until > now => Some(Pause::Rest(until - now)),
+            State::Trying { until, .. } if until > now => Some(Pause::Trial(GLANCE)),
+            _ => None,
+        }
+    }
+
+    /// How long it is open.
+    pub(super) fn rests(&self, now: Instant) -> Option<Duration> {
+        match self.pause(now) {
+            Some(Pause::Rest(rest)) => Some(rest),
             _ => None,
         }
     }
@@ -47,10 +67,10 @@ impl Circuit {
     /// Asks to post; once the circuit has rested, only the first who asks may.
     ///
     /// # Errors
-    /// With how long to wait.
-    pub(super) fn admit(&self, now: Instant) -> Result<(), Duration> {
-        if let Some(rest) = self.rests(now) {
-            return Err(rest);
+    /// If nothing is to be posted now.
+    pub(super) fn admit(&self, now: Instant) -> Result<(), Pause> {
+        if let Some(pause) = self.pause(now) {
+            return Err(pause);
         }
         let mut state = self.state();
         if let State::Open { openings, .. } | State::Trying { openings, .. } = *state {
@@ -109,7 +129,7 @@ mod tests {
             now += rest;
             assert_eq!(circuit.admit(now), Ok(()));
             // Only one tries.
-            assert_eq!(circuit.admit(now), Err(TRIAL));
+            assert_eq!(circuit.admit(now), Err(Pause::Trial(GLANCE)));
             let longer = opened(&circuit, now, None);
             assert!(longer > rest);
             rest = longer;

@@ -52,13 +52,13 @@ impl<P: ProofSource> LogsIngestionSink<P> {
         format!("{endpoint}/dataCollectionRules/{id}/streams/{stream}?api-version={API_VERSION}")
     }
 
-    /// A place at one of the rules, waited for where only their budgets are spent.
+    /// A place at one of the rules, waited for where one is soon to be had.
     async fn place(&self, bytes: usize) -> Result<Place<'_>, UploadError> {
         loop {
             match self.rules.place(Instant::now(), bytes) {
                 Ok(place) => return Ok(place),
                 Err(Full::Resting(rest)) => return Err(UploadError::Resting { rest }),
-                Err(Full::Spent(wait)) => tokio::time::sleep(wait).await,
+                Err(Full::Soon(wait)) => tokio::time::sleep(wait).await,
             }
         }
     }

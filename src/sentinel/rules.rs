@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, DOCUMENTED};
-use super::circuit::Circuit;
+use super::circuit::{Circuit, Pause};
 use crate::config::DataCollectionRule;
 
 /// One rule and how it fares.
@@ -28,8 +28,8 @@ pub(super) struct Rules {
 pub(super) enum Full {
     /// All circuits are open.
     Resting(Duration),
-    /// What is not resting has spent its budget.
-    Spent(Duration),
+    /// What is not resting has spent its budget, or is being tried: worth asking again after so long.
+    Soon(Duration),
 }
 
 /// An upload's place at a rule, until it is dropped.
@@ -53,20 +53,29 @@ impl Rules {
         let mut places: Vec<_> =
             (0..self.rules.len()).map(|step| turn.wrapping_add(step) % self.rules.len()).collect();
         places.sort_by_key(|place| self.rules[*place].in_flight.load(Ordering::Relaxed));
-        let (mut resting, mut spent) = (Duration::MAX, Duration::MAX);
+        let (mut resting, mut soon) = (Duration::MAX, Duration::MAX);
         for rule in places.into_iter().map(|place| &self.rules[place]) {
-            if let Some(rest) = rule.circuit.rests(now) {
-                resting = resting.min(rest);
-            } else if let Err(wait) = rule.budget.spend(now, bytes) {
-                spent = spent.min(wait);
-            } else if let Err(rest) = rule.circuit.admit(now) {
-                resting = resting.min(rest);
-            } else {
-                rule.in_flight.fetch_add(1, Ordering::Relaxed);
-                return Ok(Place(rule));
+            // What can't be posted costs no budget.
+            let admitted = match rule.circuit.pause(now) {
+                None => match rule.budget.spend(now, bytes) {
+                    Ok(()) => rule.circuit.admit(now),
+                    Err(wait) => {
+                        soon = soon.min(wait);
+                        continue;
+                    }
+                },
+                Some(pause) => Err(pause),
+            };
+            match admitted {
+                Ok(()) => {
+                    rule.in_flight.fetch_add(1, Ordering::Relaxed);
+                    return Ok(Place(rule));
+                }
+                Err(Pause::Rest(rest)) => resting = resting.min(rest),
+                Err(Pause::Trial(wait)) => soon = soon.min(wait),
             }
         }
-        Err(if spent < Duration::MAX { Full::Spent(spent) } else { Full::Resting(resting) })
+        Err(if soon < Duration::MAX { Full::Soon(soon) } else { Full::Resting(resting) })
     }
 
     /// How long all circuits are open.
@@ -147,7 +156,7 @@ mod tests {
         while now - start < Duration::from_mins(5) {
             match rules.place(now, 1_000_000) {
                 Ok(_) => taken += 1,
-                Err(Full::Spent(wait) | Full::Resting(wait)) => now += wait + Duration::from_micros(1),
+                Err(Full::Soon(wait) | Full::Resting(wait)) => now += wait + Duration::from_micros(1),
             }
         }
         taken

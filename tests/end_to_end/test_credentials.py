@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certificate import Certificate, Door
-from conftest import Start
+from conftest import Start, batch
 from local import standin
 from local.run import counts
 from local.stack import Stack
@@ -82,8 +82,8 @@ def test_the_stand_in_takes_the_assertion_by_its_claims(stack: Stack, start: Sta
 def test_a_certificate_that_will_not_do_is_said_so(stack: Stack, start: Start, pem: str, why: str) -> None:
     arn = keep(stack, pem)
     function = start(AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn)
-    assert function.invoke(FINDING).kind == "response"
+    # It waits in the queue until it is mended.
+    assert function.invoke(batch(FINDING)).body == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert why in function.log()
     assert counts(stack) == {}
-    # Direct, so it waits in the work queue until it is mended.
     assert stack.depth("DeadLetterQueueUrl") == 0

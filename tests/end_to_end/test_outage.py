@@ -67,7 +67,6 @@ def test_files_wait_for_the_end_of_an_outage(stack: Stack, how: str) -> None:
     assert stack.depth("DeadLetterQueueUrl") == 0
 
 
-@pytest.mark.xfail(strict=True, reason="what meets another's trial of a half-open circuit waits as if it had failed")
 def test_the_first_batch_after_an_outage_is_delivered_whole(stack: Stack, start: Start) -> None:
     keys = [trail.key(f"healed-{number}") for number in range(4)]
     with stack.quiet_bucket():
