@@ -1,11 +1,15 @@
-# The tools live in .tools, at the versions of local/requirements-*.txt and of the two lines below; a stamp beside
+# The tools live in .tools, at the versions of local/requirements-*.txt and of the three lines below; a stamp beside
 # each says what is installed, so nothing is fetched twice.
 MACHETE_VERSION := 0.9.2
 DENY_VERSION := 0.20.2
+FUZZ_VERSION := 0.13.2
 
 ARCH ?= arm64
 BIN_DIR ?= target/debug
 EVENT ?= events/s3-notification.json
+FUZZ ?= $(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))
+FUZZ_SECONDS ?= 20
+SANITIZER ?= none
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -19,6 +23,7 @@ LOCAL_STAMP := .tools/local.stamp
 DEPLOY_STAMP := .tools/deploy.stamp
 MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
 DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
+FUZZ_STAMP := .tools/fuzz-$(FUZZ_VERSION).stamp
 
 export BIN_DIR
 export SAM_CLI_TELEMETRY := 0
@@ -68,6 +73,18 @@ check: fmt clippy test doc floors deny machete template ## Run all that CI runs
 .PHONY: bench
 bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
 	cargo bench --locked --bench pipeline
+
+# The stable compiler sanitizes too, given leave to; here it costs much of the speed, and no code of ours is unsafe.
+.PHONY: fuzz
+fuzz: export RUSTC_BOOTSTRAP := 1
+fuzz: $(FUZZ_STAMP) fuzz/Cargo.lock ## Fuzz each target for FUZZ_SECONDS=20 (FUZZ='row batch' picks some, SANITIZER=address)
+	@$(PYTHON) fuzz/seeds.py
+	@.tools/bin/cargo-fuzz build --sanitizer $(SANITIZER)
+	@for target in $(FUZZ); do \
+	  echo "Fuzzing $$target for $(FUZZ_SECONDS) seconds"; \
+	  .tools/bin/cargo-fuzz run --sanitizer $(SANITIZER) $$target -- -dict=fuzz/json.dict -max_total_time=$(FUZZ_SECONDS) \
+	    -len_control=0 -timeout=20 -verbosity=0 -print_final_stats=1; \
+	done
 
 .PHONY: fmt
 fmt: ## Check the formatting
@@ -132,7 +149,7 @@ deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters (A
 .PHONY: clean
 clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
 	cargo clean
-	rm -rf .aws-sam
+	rm -rf .aws-sam fuzz/target
 
 .PHONY: binaries
 binaries:
@@ -153,6 +170,13 @@ $(MACHETE_STAMP):
 
 $(DENY_STAMP):
 	$(call crate,cargo-deny,$(DENY_VERSION),$@)
+
+$(FUZZ_STAMP):
+	$(call crate,cargo-fuzz,$(FUZZ_VERSION),$@)
+
+# What is fuzzed is built with the package's own versions.
+fuzz/Cargo.lock: Cargo.lock fuzz/Cargo.toml
+	@cp Cargo.lock $@
 
 define venv
 	@echo "Installing $(2) into .tools/$(1)"

@@ -262,13 +262,15 @@ impl Decoder {
                 Framer::Sniffing
                     if self.window.len() >= SNIFF_BYTES || self.ended || self.error.is_some() =>
                 {
-                    let format = format::sniff(&self.window);
+                    // No more than these, however many came at once.
+                    let seen = &self.window[..self.window.len().min(SNIFF_BYTES)];
+                    let format = format::sniff(seen);
                     self.framer = Framer::new(format);
-                    match (format, self.error) {
-                        (Some(format), _) => return Ok(Step::Recognised(format)),
-                        (None, Some(error)) => return Err(error),
-                        (None, None) => return Ok(Step::Unclaimed),
-                    }
+                    return match (format, self.error) {
+                        (Some(format), _) => Ok(Step::Recognised(format)),
+                        (None, Some(error)) if seen.len() < SNIFF_BYTES => Err(error),
+                        (None, _) => Ok(Step::Unclaimed),
+                    };
                 }
                 Framer::Sniffing => Frame::Starved,
             };

@@ -172,3 +172,19 @@ fn nothing_and_what_is_not_ours_make_no_records() {
     assert_eq!(decode(None, b"2 111122223333 eni-1", 4), (vec!["unclaimed".to_owned()], None));
     assert_eq!(decode(None, &gzip(b"{\"logFiles\":[]}"), 4), (vec!["unclaimed".to_owned()], None));
 }
+
+#[test]
+fn as_many_bytes_tell_the_format_however_they_are_cut() {
+    let filler = "x".repeat(SNIFF_BYTES);
+    let near = format!("{{\"Records\":[{{}}],\"a\":\"{filler}\"}}");
+    let far = format!("{{\"a\":\"{filler}\",\"Records\":[{{}}]}}");
+    let mut damaged = gzip(far.as_bytes());
+    let checksum = damaged.len() - 6;
+    damaged[checksum] ^= 1;
+    let unclaimed = (vec!["unclaimed".to_owned()], None);
+    for chunk in [1, 7, 1000, far.len()] {
+        assert_eq!(decode(None, near.as_bytes(), chunk), (vec!["{}".to_owned()], None));
+        assert_eq!(decode(None, far.as_bytes(), chunk), unclaimed);
+        assert_eq!(decode(None, &damaged, chunk), unclaimed);
+    }
+}
