@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::deliver::deliver;
 use super::passage::count_facts;
@@ -48,6 +48,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         if let Err(again) = self.forward_record(event, attempt, tally).await {
             // Whoever comes next need not wait for the lease's end; if this fails, it must.
             let _ = self.release(&mut hold, &Settled::default()).await;
+            warn!(table = event.table.name(), why = again.why, "an event must come again");
             return Err(again);
         }
         let letters = tally.letters.values().sum::<u64>() - letters_before;
