@@ -1,7 +1,5 @@
 //! By what the ledger knows a thing: the same one however it was announced.
 
-use std::fmt;
-
 use sha2::{Digest, Sha256};
 
 use crate::task::{ObjectRef, Task};
@@ -11,7 +9,7 @@ use crate::task::{ObjectRef, Task};
 const MOST_BYTES: usize = 2048;
 
 /// The key of an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key(String);
 
 impl Key {
@@ -55,12 +53,6 @@ impl Key {
             return Self(text);
         }
         Self(format!("{}#sha256#{}", parts[0], crate::json::hex(&Sha256::digest(text.as_bytes()))))
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
     }
 }
 

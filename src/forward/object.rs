@@ -87,7 +87,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         self.begin()?;
         let mut task = task.clone();
         // What names no content can't be told from another announcement of the same: reading tells.
-        let mut opened = if letter.is_none() && task.object.identity().is_none() {
+        let opened_first = if letter.is_none() && task.object.identity().is_none() {
             Some(self.open(&mut task.object).await)
         } else {
             None
@@ -97,9 +97,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             tally.duplicates += 1;
             return Ok(Outcome::Done);
         };
-        if opened.is_none() {
-            opened = Some(self.open(&mut task.object).await);
-        }
+        let opened = match opened_first {
+            Some(opened) => opened,
+            None => self.open(&mut task.object).await,
+        };
         let decoder = Decoder::new(format);
         let decoder = if hold.is_remembered() { decoder.hashing() } else { decoder };
         let most = self.limits.max_request_bytes;
@@ -110,9 +111,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 self.give_up_rest(&mut passage, Reason::Crashed, why).await;
                 Ok(Reading::Ended(None))
             }
-            Some(Ok(chunks)) => self.pass(decoder, chunks, &mut passage).await,
-            Some(Err(error)) => Err(error),
-            None => Ok(Reading::Stopped),
+            Ok(chunks) => self.pass(decoder, chunks, &mut passage).await,
+            Err(error) => Err(error),
         };
         passage.tally.objects += 1;
         let outcome = self.settle(read, &mut passage).await;
@@ -320,8 +320,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Settles what an upload left: failures and spoilt records become letters, or they must come again.
-    async fn land(&self, mut load: Load, delivered: Delivered, passage: &mut Passage) {
-        passage.tally.add(delivered.tally.clone());
+    async fn land(&self, mut load: Load, mut delivered: Delivered, passage: &mut Passage) {
+        passage.tally.add(std::mem::take(&mut delivered.tally));
         let mut again = Vec::new();
         for failed in &delivered.failed {
             let Some(table) = passage.table else { continue };
