@@ -29,7 +29,7 @@ from local.chaos.poller import record
 from local.chaos.relay import Call, Exchange, Relay
 from local.deployment import BUCKET
 from local.processes import Failure, exit_on_signals
-from local.runtime_api import Function
+from local.runtime_api import Function, function_environment
 from local.stack import FOLDER, Binaries
 
 MB = 1_000_000
@@ -164,15 +164,6 @@ def made(megabytes: int) -> tuple[Path, int]:
     return unfinished.rename(folder / f"{megabytes}-{count}.json.gz"), count
 
 
-def peak_bytes(function: Function) -> int:
-    """Return the most memory that the process ever had, where the kernel tells it."""
-    if sys.platform != "linux":
-        return 0
-    status = Path(f"/proc/{function.process.pid}/status").read_text()
-    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(peak[1]) * 1024 if peak else 0
-
-
 class Run:
     """One file on its way."""
 
@@ -233,7 +224,7 @@ class Run:
             rows, began = arrivals.rows, time.monotonic()
             function.begin(json.dumps({"Records": [record(message) for message in messages]}), _TIMEOUT_SECONDS)
             answer = function.answer(_TIMEOUT_SECONDS)
-            peak = peak_bytes(function)
+            peak = function.peak_bytes()
             if answer is None:
                 ended = "died" if function.has_ended() else "killed at its deadline"
                 function.kill()
@@ -246,22 +237,9 @@ class Run:
             self._note(messages[0]["Body"], time.monotonic() - began, ended, arrivals.rows - rows, peak)
 
     def _start(self, cloud: Cloud, arrivals: Arrivals, folder: Path) -> Function:
-        environment = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": cloud.endpoint,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY_MB),
-            "SENTINEL_ENDPOINT": arrivals.url,
-            "SENTINEL_DCR_ID": standin.DCR,
-            "AZURE_AUTHORITY_HOST": arrivals.url,
-            "AZURE_TENANT_ID": standin.TENANT,
-            "AZURE_CLIENT_ID": standin.CLIENT_ID,
-            "ALLOWED_BUCKETS": BUCKET,
-            "WORK_QUEUE_URL": cloud.work_url,
-            "DEAD_LETTER_QUEUE_URL": cloud.letters_url,
-            "LEDGER_TABLE": LEDGER,
-        }
+        environment = function_environment(
+            cloud.endpoint, arrivals.url, cloud.work_url, cloud.letters_url, LEDGER
+        ) | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(_MEMORY_MB)}
         self._function = Function(self._forwarder, environment, folder / f"function-{self._processes}.log")
         self._processes += 1
         return self._function

@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -15,6 +16,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from local import standin
+from local.deployment import BUCKET
 
 _PREFIX = "/2018-06-01/runtime/"
 _ARN = "arn:aws:lambda:us-east-1:111122223333:function:sentinel-forwarder"
@@ -88,6 +92,27 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
+def function_environment(
+    aws: str, sentinel: str, work_url: str, letters_url: str, ledger: str | None
+) -> dict[str, str]:
+    """Return the environment that template.yaml gives the function, and the addresses of the stand-ins."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": aws,
+        "SENTINEL_ENDPOINT": sentinel,
+        "SENTINEL_DCR_ID": standin.DCR,
+        "AZURE_AUTHORITY_HOST": sentinel,
+        "AZURE_TENANT_ID": standin.TENANT,
+        "AZURE_CLIENT_ID": standin.CLIENT_ID,
+        "ALLOWED_BUCKETS": BUCKET,
+        "WORK_QUEUE_URL": work_url,
+        "DEAD_LETTER_QUEUE_URL": letters_url,
+    }
+    return environment | ({"LEDGER_TABLE": ledger} if ledger else {})
+
+
 class Function:
     """The binary, running as Lambda would run it; a context manager that ends it."""
 
@@ -142,6 +167,13 @@ class Function:
                 if self.has_ended() and self._api.answers.empty():
                     return None
         return None
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that the process ever had, where the kernel tells it and while it lives."""
+        if sys.platform != "linux" or self.has_ended():
+            return 0
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
     def has_ended(self) -> bool:
         """Say whether the process has ended by itself."""

@@ -32,13 +32,11 @@ class Standin:
 
     def row_texts(self, table: str) -> list[str]:
         """Return the rows of a table as the texts that were sent."""
-        # Not splitlines: a row may hold other characters that Python takes for line ends.
-        return [line for line in self._call("GET", f"rows?table={table}").split("\n") if line]
+        return self._lines(f"rows?table={table}")
 
     def arrivals(self, table: str) -> list[dict[str, Any]]:
         """Return the rows of a table, each within what is known of its arrival, in the order they came."""
-        lines = self._call("GET", f"rows?table={table}&envelope=true").split("\n")
-        return [json.loads(line) for line in lines if line]
+        return [json.loads(line) for line in self._lines(f"rows?table={table}&envelope=true")]
 
     def reset(self) -> None:
         """Forget rows, requests and faults."""
@@ -52,6 +50,10 @@ class Standin:
     def clear_faults(self) -> None:
         """Behave again."""
         self._call("DELETE", "faults")
+
+    def _lines(self, what: str) -> list[str]:
+        # Not splitlines: a row may hold other characters that Python takes for line ends.
+        return [line for line in self._call("GET", what).split("\n") if line]
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> str:
         request = urllib.request.Request(f"{self.url}/_standin/{path}", data=body, method=method)

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from local.chaos.invocation import Invocation, Seat, Upload
+from local.chaos.invocation import Seat, Upload
 from local.chaos.plan import Fate, Plan
 from local.chaos.relay import Answer, Call, Exchange, Relay
 

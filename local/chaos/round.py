@@ -16,9 +16,8 @@ from local.chaos.plan import REFUSED_MARK, SLOTS, Plan
 from local.chaos.poller import Poller
 from local.chaos.relay import Relay
 from local.chaos.workload import Workload
-from local.deployment import BUCKET
 from local.processes import Child, Failure
-from local.runtime_api import Function
+from local.runtime_api import Function, function_environment
 from local.stack import FOLDER, Binaries
 
 _SECONDS_A_FILE = 0.5
@@ -132,22 +131,9 @@ class Round:
             self._pollers.append(Poller(seat, self.plan, self._cloud, start, self._folder))
 
     def _environment(self, aws: str, sentinel: str) -> dict[str, str]:
-        environment = {
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": aws,
-            "SENTINEL_ENDPOINT": sentinel,
-            "SENTINEL_DCR_ID": standin.DCR,
-            "SENTINEL_MAX_REQUEST_BYTES": str(_MAX_REQUEST_BYTES),
-            "AZURE_AUTHORITY_HOST": sentinel,
-            "AZURE_TENANT_ID": standin.TENANT,
-            "AZURE_CLIENT_ID": standin.CLIENT_ID,
-            "ALLOWED_BUCKETS": BUCKET,
-            "WORK_QUEUE_URL": self._cloud.work_url,
-            "DEAD_LETTER_QUEUE_URL": self._cloud.letters_url,
-        }
-        return environment | ({"LEDGER_TABLE": LEDGER} if self._keeps_ledger else {})
+        ledger = LEDGER if self._keeps_ledger else None
+        environment = function_environment(aws, sentinel, self._cloud.work_url, self._cloud.letters_url, ledger)
+        return environment | {"SENTINEL_MAX_REQUEST_BYTES": str(_MAX_REQUEST_BYTES)}
 
     def _announce(self) -> None:
         began = time.monotonic()

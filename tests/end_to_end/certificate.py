@@ -4,11 +4,8 @@ import base64
 import datetime
 import hashlib
 import json
-import threading
 import urllib.parse
-import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from local import standin
+from local.chaos.relay import Call, Exchange, Relay
 
 _FORMS = {
     "pkcs8": serialization.PrivateFormat.PKCS8,
@@ -64,52 +62,30 @@ def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-class Door(ThreadingHTTPServer):
+class Door(Relay):
     """Passes token requests on, once the assertion's signature is right."""
 
-    daemon_threads = True
-
     def __init__(self, certificate: Certificate, authority: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Request)
+        super().__init__(authority)
         self.certificate = certificate
-        self.authority = authority
         self.checked = 0
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
     def __enter__(self) -> "Door":
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        self.end()
 
-
-class _Request(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Door
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        form = urllib.parse.parse_qs(body.decode())
-        assertion = form["client_assertion"][0]
-        self.server.certificate.check(assertion)
+    def take(self, exchange: Exchange, call: Call) -> None:
+        """Check the assertion; raises if it is wrong, and the caller gets no answer."""
+        form = dict(urllib.parse.parse_qsl(call.body.decode()))
+        assertion = form["client_assertion"]
+        self.certificate.check(assertion)
         claims = json.loads(_decode(assertion.split(".")[1]))
-        assert claims["aud"] == f"{self.server.url}{self.path}"
+        assert claims["aud"] == f"{self.url}{call.path}"
         # Beyond the door the assertion names another address, so a secret goes on in its place.
-        fields = {name: form[name][0] for name in ("client_id", "scope", "grant_type")}
-        secret = fields | {"client_secret": standin.CLIENT_SECRET}
-        request = urllib.request.Request(
-            f"{self.server.authority}{self.path}", urllib.parse.urlencode(secret).encode()
-        )
-        with urllib.request.urlopen(request) as answer:
-            text = answer.read()
-        self.server.checked += 1
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        fields = {name: form[name] for name in ("client_id", "scope", "grant_type")}
+        body = urllib.parse.urlencode(fields | {"client_secret": standin.CLIENT_SECRET}).encode()
+        answer = self.pass_on(replace(call, body=body))
+        self.checked += 1
+        exchange.answer(answer)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local import standin
 from local.deployment import BUCKET
 from local.objects import objects
 from local.processes import exit_on_signals, wait_for
-from local.runtime_api import Function
+from local.runtime_api import Function, function_environment
 from local.stack import Binaries, Stack
 
 Start = Callable[..., Function]
@@ -59,7 +58,7 @@ def start(stack: Stack, session_samples: None, tmp_path: Path) -> Iterator[Start
     started: list[Function] = []
 
     def run(**changes: str) -> Function:
-        environment = function_environment(stack) | changes
+        environment = stack_environment(stack) | changes
         function = Function(Binaries.built().forwarder, environment, tmp_path / f"function-{len(started)}.log")
         started.append(function)
         return function
@@ -69,23 +68,11 @@ def start(stack: Stack, session_samples: None, tmp_path: Path) -> Iterator[Start
         function.__exit__()
 
 
-def function_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment that template.yaml gives the function, and the addresses of the stand-ins."""
-    return {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": stack.endpoint,
-        "SENTINEL_ENDPOINT": stack.standin.url,
-        "SENTINEL_DCR_ID": standin.DCR,
-        "AZURE_AUTHORITY_HOST": stack.standin.url,
-        "AZURE_TENANT_ID": standin.TENANT,
-        "AZURE_CLIENT_ID": standin.CLIENT_ID,
-        "ALLOWED_BUCKETS": BUCKET,
-        "WORK_QUEUE_URL": stack.outputs["WorkQueueUrl"],
-        "DEAD_LETTER_QUEUE_URL": stack.outputs["DeadLetterQueueUrl"],
-        "LEDGER_TABLE": stack.outputs["LedgerTable"],
-    }
+def stack_environment(stack: Stack) -> dict[str, str]:
+    """Return the environment of a function that stands beside the stack's own."""
+    outputs = stack.outputs
+    queues = outputs["WorkQueueUrl"], outputs["DeadLetterQueueUrl"]
+    return function_environment(stack.endpoint, stack.standin.url, *queues, outputs["LedgerTable"])
 
 
 def notification(key: str) -> str:

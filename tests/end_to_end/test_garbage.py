@@ -6,16 +6,14 @@ The good one always lands whole, the function lives on in little memory, and wha
 import gzip
 import json
 import random
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local import trail
-from conftest import Start, batch, function_environment, notification
+from conftest import Start, batch, notification, stack_environment
 from garbage import bomb, damaged, dressed, long, nested, pack, raw, record, records, sound, whole_records
 from local.deployment import BUCKET
 from local.objects import objects
@@ -60,7 +58,7 @@ def _unannounced(session_stack: Stack, session_samples: None) -> Iterator[None]:
 def process(session_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
     """One process for all that needs no environment of its own: it has to outlive everything in turn."""
     log = tmp_path_factory.mktemp("garbage") / "function.log"
-    with Function(Binaries.built().forwarder, function_environment(session_stack), log) as process:
+    with Function(Binaries.built().forwarder, stack_environment(session_stack), log) as process:
         yield process
 
 
@@ -87,14 +85,6 @@ def announcement(**members: str) -> str:
     event = json.loads(notification(BAD))
     event["Records"][0]["s3"]["object"] |= members
     return json.dumps(event)
-
-
-def peak_bytes(function: Function) -> int:
-    """Return the most memory that the process ever had, where the kernel tells it."""
-    if sys.platform != "linux":
-        return 0
-    status = Path(f"/proc/{function.process.pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def metric(function: Function, name: str) -> int:
@@ -135,7 +125,7 @@ def forward(
     rows = stack.standin.rows("AWSCloudTrail")
     by_good = [number for number in numbers(rows) if number > 900]
     assert sorted(by_good) == [*GOOD_NUMBERS, AFTER_NUMBER]
-    assert peak_bytes(function) < MOST_BYTES
+    assert function.peak_bytes() < MOST_BYTES
     assert "00000000-0000" not in function.log(), "no log text in our own log"
     bad = [row for row, number in zip(rows, numbers(rows), strict=True) if number <= 900]
     return Landed(bad, letters_about(stack, key), bool(failed), ignored)
