@@ -3,6 +3,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Response, StatusCode, header};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::json;
 
 /// The header that names an error.
@@ -94,13 +96,15 @@ impl Answer {
         Self { code: Some(code.to_owned()), ..answer }
     }
 
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
+    /// The response, dated by the stand-in's clock.
+    pub(super) fn into_response(self, now: Timestamp) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.body)));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
-        for (name, value) in self.headers {
+        let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok().map(|date| ("date", date));
+        for (name, value) in self.headers.into_iter().chain(date) {
             if let Ok(value) = header::HeaderValue::from_str(&value) {
                 headers.insert(name, value);
             }

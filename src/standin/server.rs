@@ -134,8 +134,8 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     let route = Route::of(&path);
     if matches!(route, Route::Control) {
         let (body, _) = read(body, route.body_bytes()).await?;
-        let query = query_pairs(parts.uri.query());
-        return Ok(control::answer(&shared, &parts.method, &path, &query, &body).into_response());
+        let (query, now) = (query_pairs(parts.uri.query()), shared.settings.now());
+        return Ok(control::answer(&shared, &parts.method, &path, &query, &body).into_response(now));
     }
     let is_upload = route.target() == Some(Target::Upload);
     if is_upload {
@@ -175,7 +175,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Outcome::Answer(answer) => {
             exchange.status = Some(answer.status);
             exchange.error_code.clone_from(&answer.code);
-            Ok(answer.into_response())
+            Ok(answer.into_response(shared.settings.now()))
         }
         Outcome::Close => Err(Closed),
         Outcome::Hang => std::future::pending().await,
@@ -235,7 +235,7 @@ fn handle(shared: &Shared, route: &Route, call: &Call, exchange: &mut Exchange) 
 
 fn exchange_token(shared: &Shared, call: &Call, tenant: &str, exchange: &mut Exchange) -> Outcome {
     let host = call.header("host").map_or_else(|| shared.url.clone(), |host| format!("http://{host}"));
-    match token::judge(call, tenant, &shared.settings, &host, Timestamp::now()) {
+    match token::judge(call, tenant, &shared.settings, &host, shared.settings.now()) {
         Ok(assertion) => {
             let reused = assertion.is_some_and(|assertion| shared.tokens().is_repeat(&assertion));
             let answer = shared.tokens().issue(shared.settings.token_seconds);
@@ -262,7 +262,7 @@ fn take_batch(
     fresh_id: bool,
     exchange: &mut Exchange,
 ) -> Outcome {
-    let now = Timestamp::now();
+    let now = shared.settings.now();
     let (judged, dcr, accepted) = match route {
         Route::Upload { dcr, stream } => {
             let tokens = shared.tokens();

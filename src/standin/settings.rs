@@ -4,6 +4,7 @@
 //! it can contradict the code under test.
 
 use crate::table::Table;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// What the stand-in accepts, and how much it keeps.
@@ -23,8 +24,12 @@ pub struct Settings {
     pub issuer: Option<String>,
     /// The subject of the federated credential; any one if absent.
     pub subject: Option<String>,
+    /// The audience of the federated credential; that of the cloud if absent.
+    pub audience: Option<String>,
     /// The `x5t` of the one registered certificate; any one if absent.
     pub certificate_thumbprint: Option<String>,
+    /// How far its clock is ahead of this machine's, in seconds.
+    pub clock_ahead_seconds: i64,
     /// How long an access token lasts, in seconds.
     pub token_seconds: u64,
     /// The immutable ids of the data collection rules that exist.
@@ -49,7 +54,9 @@ impl Default for Settings {
             cloud: Cloud::Public,
             issuer: None,
             subject: None,
+            audience: None,
             certificate_thumbprint: None,
+            clock_ahead_seconds: 0,
             token_seconds: 3599,
             dcrs: vec!["dcr-33333333333333333333333333333333".to_owned()],
             streams: Table::ALL
@@ -60,6 +67,15 @@ impl Default for Settings {
             shared_key: "bWFkZS11cC1zaGFyZWQta2V5".to_owned(),
             keep_rows: 100_000,
         }
+    }
+}
+
+impl Settings {
+    /// What time it is by the stand-in's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::now()
+            .checked_add(SignedDuration::from_secs(self.clock_ahead_seconds))
+            .unwrap_or(if self.clock_ahead_seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
     }
 }
 

@@ -296,7 +296,7 @@ fn check_assertion(
     if settings.subject.as_ref().is_some_and(|expected| expected != subject) {
         return Err(EntraError::client(700_213, no_match("subject", subject)));
     }
-    if audience != settings.cloud.federation_audience() {
+    if audience != settings.audience.as_deref().unwrap_or(settings.cloud.federation_audience()) {
         return Err(EntraError::client(700_212, no_match("audience", &audience)));
     }
     Ok(())

@@ -4,6 +4,7 @@ use crate::client::{Answer, start, token_request};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use sentinel_forwarder::standin::{Cloud, Settings, Standin};
 use serde_json::{Value, json};
 
@@ -144,6 +145,25 @@ fn a_federated_assertion_is_checked_claim_by_claim() {
         assert_eq!((answer.status, error_number(&answer)), (status, number), "{what}");
     }
     assert_eq!(assert_with(&standin, &jwt(&header(), &claims())).status, 200);
+}
+
+#[test]
+fn the_audience_of_the_credential_may_be_another() {
+    let settings = Settings { audience: Some("api://other".to_owned()), ..Settings::default() };
+    let standin = Standin::start(settings).unwrap();
+    let other = with(claims(), "aud", json!("api://other"));
+    assert_eq!(assert_with(&standin, &jwt(&header(), &other)).status, 200);
+    assert_eq!(error_number(&assert_with(&standin, &jwt(&header(), &claims()))), 700_212);
+}
+
+#[test]
+fn a_clock_that_is_ahead_dates_answers_and_judges_times() {
+    let settings = Settings { clock_ahead_seconds: 400, ..Settings::default() };
+    let standin = Standin::start(settings).unwrap();
+    let answer = assert_with(&standin, &jwt(&header(), &claims()));
+    assert_eq!(error_number(&answer), 700_024);
+    let date = DateTimeParser::new().parse_timestamp(answer.header("date").unwrap()).unwrap();
+    assert!((390..=410).contains(&(date.as_second() - in_seconds(0))), "{date}");
 }
 
 #[test]

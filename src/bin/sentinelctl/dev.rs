@@ -27,6 +27,21 @@ pub(crate) struct Arguments {
     /// Its client secret [default: one made up]
     #[arg(long)]
     client_secret: Option<String>,
+    /// Issuer of its federated credential [default: any]
+    #[arg(long)]
+    issuer: Option<String>,
+    /// Subject of its federated credential [default: any]
+    #[arg(long)]
+    subject: Option<String>,
+    /// Audience of its federated credential [default: that of the cloud]
+    #[arg(long)]
+    audience: Option<String>,
+    /// `x5t` of its certificate: the SHA-1 as base64url [default: any]
+    #[arg(long, value_name = "X5T")]
+    certificate_thumbprint: Option<String>,
+    /// How far its clock is ahead of this machine's
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, allow_negative_numbers = true)]
+    clock_ahead: i64,
     /// The cloud whose scope and audience are right
     #[arg(long, value_enum, default_value = "public")]
     cloud: Cloud,
@@ -86,6 +101,11 @@ fn start(arguments: Arguments) -> io::Result<Standin> {
         tenant: arguments.tenant.unwrap_or(made_up.tenant),
         client_id: arguments.client_id.unwrap_or(made_up.client_id),
         client_secret: arguments.client_secret.unwrap_or(made_up.client_secret),
+        issuer: arguments.issuer,
+        subject: arguments.subject,
+        audience: arguments.audience,
+        certificate_thumbprint: arguments.certificate_thumbprint,
+        clock_ahead_seconds: arguments.clock_ahead,
         cloud: arguments.cloud,
         dcrs: if arguments.dcr.is_empty() { made_up.dcrs } else { arguments.dcr },
         keep_rows: arguments.keep_rows,
