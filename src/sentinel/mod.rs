@@ -1,9 +1,11 @@
 //! The Azure wing: where rows go, how we are let in, and how often we ask again.
 
-mod assertion;
 mod budget;
+mod certificate;
 mod circuit;
 mod collector;
+#[cfg(feature = "cli")]
+mod greeting;
 mod gzip;
 mod ingestion;
 mod retry;
@@ -14,9 +16,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use certificate::Certificate;
 pub use collector::DataCollectorSink;
+#[cfg(feature = "cli")]
+pub use greeting::{Greeting, greet};
 pub use ingestion::LogsIngestionSink;
-pub use token::TokenCache;
+pub use token::{ExchangeError, TokenCache};
 
 use crate::deadline::Deadline;
 use crate::failure::{Disposition, Reason};

@@ -9,13 +9,14 @@ use jiff::Timestamp;
 use reqwest::Client;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::UploadError;
-use super::assertion::assertion;
+use super::certificate::Certificate;
 use crate::config::LogsIngestion;
-use crate::credential::{Proof, ProofSource};
-use crate::failure::Disposition;
+use crate::credential::{Proof, ProofError, ProofSource};
+use crate::failure::{Disposition, Reason};
 
 /// A token is renewed this long before its end.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
@@ -27,6 +28,63 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// (<https://learn.microsoft.com/entra/identity-platform/reference-error-codes>); 70021 for the first minutes of a new
 /// federated credential, 700024 for an assertion that was too old, which the next one is not.
 const PASSING_CODES: [u32; 6] = [90006, 90024, 90033, 90055, 70021, 700_024];
+
+/// Why Entra gave no token.
+#[derive(Clone, Debug, Error)]
+pub enum ExchangeError {
+    /// There is no proof to send.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The certificate can't sign one.
+    #[error("the certificate's secret won't do: {0}")]
+    Certificate(&'static str),
+    /// Entra can't be reached, or its answer was none.
+    #[error("Entra: {0}")]
+    NoAnswer(&'static str),
+    /// Entra refuses, or is not to be had for now.
+    #[error("Entra: {status} {}", names(codes))]
+    Refused {
+        /// The status.
+        status: u16,
+        /// Its own codes, the numbers after `AADSTS`.
+        codes: Vec<u32>,
+    },
+}
+
+fn names(codes: &[u32]) -> String {
+    codes.iter().map(|code| format!("AADSTS{code}")).collect::<Vec<_>>().join(" ")
+}
+
+impl ExchangeError {
+    /// What helps.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        let passes = match self {
+            Self::Proof(error) => return error.disposition(),
+            Self::Certificate(_) => false,
+            Self::NoAnswer(_) => true,
+            Self::Refused { status, codes } => {
+                matches!(status, 408 | 429 | 500..=599)
+                    || codes.iter().any(|code| PASSING_CODES.contains(code))
+            }
+        };
+        if passes {
+            Disposition::Retryable { after: None }
+        } else {
+            Disposition::Permanent(Reason::Unauthorized)
+        }
+    }
+}
+
+impl From<ExchangeError> for UploadError {
+    fn from(error: ExchangeError) -> Self {
+        let what = error.to_string();
+        match error.disposition() {
+            Disposition::Retryable { after } => Self::Unavailable { what, after },
+            _ => Self::Unauthorized { what },
+        }
+    }
+}
 
 struct Token {
     text: Arc<SecretString>,
@@ -93,11 +151,16 @@ impl<P: ProofSource> TokenCache<P> {
         }
     }
 
-    async fn exchange(&self) -> Result<Granted, UploadError> {
-        let proof = self.proofs.proof().await.map_err(|error| match error.disposition() {
-            Disposition::Retryable { after } => UploadError::Unavailable { what: error.to_string(), after },
-            _ => UploadError::Unauthorized { what: error.to_string() },
-        })?;
+    /// Asks Entra for a token that is not kept; how long it would hold.
+    ///
+    /// # Errors
+    /// With what Entra said.
+    pub async fn try_exchange(&self) -> Result<Duration, ExchangeError> {
+        self.exchange().await.map(|granted| Duration::from_secs(granted.expires_in))
+    }
+
+    async fn exchange(&self) -> Result<Granted, ExchangeError> {
+        let proof = self.proofs.proof().await?;
         let sent = self
             .client
             .post(&self.url)
@@ -106,26 +169,18 @@ impl<P: ProofSource> TokenCache<P> {
             .body(self.form(&proof)?)
             .send()
             .await;
-        let unavailable = |what: String| UploadError::Unavailable { what, after: None };
-        let response =
-            sent.map_err(|error| unavailable(format!("Entra: {}", super::ingestion::kind_of(&error))))?;
+        let response = sent.map_err(|error| ExchangeError::NoAnswer(super::ingestion::kind_of(&error)))?;
         let status = response.status();
-        let body =
-            response.bytes().await.map_err(|_| unavailable("Entra: the answer broke off".to_owned()))?;
+        let body = response.bytes().await.map_err(|_| ExchangeError::NoAnswer("the answer broke off"))?;
         if status.is_success() {
             return serde_json::from_slice(&body)
-                .map_err(|_| unavailable("Entra: the answer is no token".to_owned()));
+                .map_err(|_| ExchangeError::NoAnswer("the answer is no token"));
         }
         let codes = serde_json::from_slice::<Refused>(&body).unwrap_or_default().error_codes;
-        let passes = status.is_server_error()
-            || matches!(status.as_u16(), 408 | 429)
-            || codes.iter().any(|code| PASSING_CODES.contains(code));
-        let names: Vec<_> = codes.iter().map(|code| format!("AADSTS{code}")).collect();
-        let what = format!("Entra: {} {}", status.as_u16(), names.join(" "));
-        Err(if passes { unavailable(what) } else { UploadError::Unauthorized { what } })
+        Err(ExchangeError::Refused { status: status.as_u16(), codes })
     }
 
-    fn form(&self, proof: &Proof) -> Result<String, UploadError> {
+    fn form(&self, proof: &Proof) -> Result<String, ExchangeError> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("client_id", &self.client_id);
         form.append_pair("scope", self.scope);
@@ -136,10 +191,10 @@ impl<P: ProofSource> TokenCache<P> {
                 .append_pair("client_assertion_type", ASSERTION_TYPE)
                 .append_pair("client_assertion", assertion.expose_secret()),
             Proof::Certificate(pem) => {
-                let signed = assertion(pem.expose_secret(), &self.client_id, &self.url, Timestamp::now());
-                let signed = signed.map_err(|why| UploadError::Unauthorized {
-                    what: format!("the certificate's secret won't do: {why}"),
-                })?;
+                let certificate =
+                    Certificate::from_pem(pem.expose_secret()).map_err(ExchangeError::Certificate)?;
+                let signed = certificate.assertion(&self.client_id, &self.url, Timestamp::now());
+                let signed = signed.ok_or(ExchangeError::Certificate("its private key can't sign"))?;
                 form.append_pair("client_assertion_type", ASSERTION_TYPE)
                     .append_pair("client_assertion", &signed)
             }
