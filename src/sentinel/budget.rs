@@ -4,7 +4,7 @@
 //! (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>). The limits hold
 //! for all functions together, and this budget for one: it keeps a lone one from ever being throttled.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const MINUTE_SECONDS: f64 = 60.0;
@@ -28,6 +28,8 @@ struct Levels {
     requests: f64,
     bytes: f64,
     at: Instant,
+    /// Until then the service wants nothing.
+    held_until: Instant,
 }
 
 /// The budget of one rule.
@@ -40,8 +42,28 @@ pub(super) struct Budget {
 impl Budget {
     /// A full one.
     pub(super) fn new(limits: RuleLimits, now: Instant) -> Self {
-        let levels = Levels { requests: limits.requests * BURST, bytes: limits.bytes * BURST, at: now };
+        let levels = Levels {
+            requests: limits.requests * BURST,
+            bytes: limits.bytes * BURST,
+            at: now,
+            held_until: now,
+        };
         Self { limits, levels: Mutex::new(levels) }
+    }
+
+    fn levels(&self) -> MutexGuard<'_, Levels> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds it back until then: the service asked for that.
+    pub(super) fn hold(&self, until: Instant) {
+        let mut levels = self.levels();
+        levels.held_until = levels.held_until.max(until);
+    }
+
+    /// How long it is held back.
+    pub(super) fn held(&self, now: Instant) -> Duration {
+        self.levels().held_until.saturating_duration_since(now)
     }
 
     /// Takes one request of so many bytes out of it.
@@ -50,7 +72,7 @@ impl Budget {
     /// With how long to wait until it holds that much.
     pub(super) fn spend(&self, now: Instant, bytes: usize) -> Result<(), Duration> {
         let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
-        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut levels = self.levels();
         let seconds = now.saturating_duration_since(levels.at).as_secs_f64();
         let fill = |level: f64, limit: f64| (level + seconds * inflow(limit)).min(limit * BURST);
         levels.requests = fill(levels.requests, self.limits.requests);
@@ -59,8 +81,9 @@ impl Budget {
         let missing = |need: f64, level: f64, limit: f64| (need - level).max(0.0) / inflow(limit);
         let wait = missing(1.0, levels.requests, self.limits.requests);
         let wait = wait.max(missing(bytes, levels.bytes, self.limits.bytes));
-        if wait > 0.0 {
-            return Err(Duration::from_secs_f64(wait));
+        let wait = Duration::from_secs_f64(wait).max(levels.held_until.saturating_duration_since(now));
+        if !wait.is_zero() {
+            return Err(wait);
         }
         levels.requests -= 1.0;
         levels.bytes -= bytes;

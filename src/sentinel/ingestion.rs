@@ -4,8 +4,7 @@
 //! service's messages are never logged: they may quote log text. Its codes are.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::{Client, Response, StatusCode};
@@ -15,8 +14,8 @@ use uuid::Uuid;
 
 use super::gzip::Gzip;
 use super::retry::{Backoff, retry_after};
-use super::rules::{Full, Place, Rules};
-use super::{LogSink, TokenCache, UploadCosts, UploadError};
+use super::rules::Rules;
+use super::{LogSink, TokenCache, UploadCosts, UploadError, now};
 use crate::config::{DataCollectionRule, LogsIngestion};
 use crate::credential::ProofSource;
 use crate::deadline::Deadline;
@@ -33,8 +32,6 @@ pub struct LogsIngestionSink<P> {
     tokens: TokenCache<P>,
     gzip: Gzip,
     rules: Rules,
-    /// Circuits that opened and have not been told of yet.
-    opened: AtomicU64,
 }
 
 impl<P: ProofSource> LogsIngestionSink<P> {
@@ -43,39 +40,13 @@ impl<P: ProofSource> LogsIngestionSink<P> {
         let tokens = TokenCache::new(client.clone(), &settings, proofs);
         let rules = Rules::new(settings.rules);
         let (streams, gzip) = (settings.streams, Gzip::new(compression_level));
-        Self { client, streams, tokens, gzip, rules, opened: AtomicU64::default() }
+        Self { client, streams, tokens, gzip, rules }
     }
 
     fn url(&self, rule: &DataCollectionRule, table: Table) -> String {
         let stream = self.streams.get(&table).map_or("", String::as_str);
         let (endpoint, id) = (&rule.endpoint, &rule.dcr_immutable_id);
         format!("{endpoint}/dataCollectionRules/{id}/streams/{stream}?api-version={API_VERSION}")
-    }
-
-    /// A place at one of the rules, waited for where one is soon to be had.
-    async fn place(&self, bytes: usize) -> Result<Place<'_>, UploadError> {
-        loop {
-            match self.rules.place(Instant::now(), bytes) {
-                Ok(place) => return Ok(place),
-                Err(Full::Resting(rest)) => return Err(UploadError::Resting { rest }),
-                Err(Full::Soon(wait)) => tokio::time::sleep(wait).await,
-            }
-        }
-    }
-
-    /// Posts to the least busy rule; the rule's circuit learns how it went.
-    async fn try_once(&self, table: Table, bytes: usize, packed: &Bytes) -> Result<(), UploadError> {
-        let place = self.place(bytes).await?;
-        let result = self.post(&self.url(place.settings(), table), packed).await;
-        match &result {
-            Err(UploadError::Unavailable { after, .. }) => {
-                if place.circuit().fail(Instant::now(), *after) {
-                    self.opened.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            _ => place.circuit().close(),
-        }
-        result
     }
 
     /// One post, and one more with a fresh token if the first one's was refused.
@@ -110,7 +81,7 @@ impl<P: ProofSource> LogsIngestionSink<P> {
 
 impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
     fn rests(&self) -> Option<Duration> {
-        self.rules.rests(Instant::now())
+        self.rules.rests(now())
     }
 
     async fn upload(
@@ -123,9 +94,10 @@ impl<P: ProofSource + 'static> LogSink for LogsIngestionSink<P> {
             return (UploadCosts::default(), Err(UploadError::TooLarge));
         };
         let bytes = packed.len() as u64;
-        let (mut costs, result) =
-            ask_again(deadline, bytes, || self.try_once(table, body.len(), &packed)).await;
-        costs.circuit_open = self.opened.swap(0, Ordering::Relaxed);
+        let attempt =
+            || self.rules.upload(body.len(), async |rule| self.post(&self.url(rule, table), &packed).await);
+        let (mut costs, result) = ask_again(deadline, bytes, attempt).await;
+        costs.circuit_open = self.rules.opened();
         (costs, result)
     }
 }
@@ -136,7 +108,7 @@ pub(super) async fn ask_again<F: Future<Output = Result<(), UploadError>>>(
     bytes: u64,
     attempt: impl Fn() -> F,
 ) -> (UploadCosts, Result<(), UploadError>) {
-    let began = Instant::now();
+    let began = now();
     let mut costs = UploadCosts { bytes, ..UploadCosts::default() };
     let mut backoff = Backoff::default();
     let result = loop {
@@ -158,12 +130,12 @@ pub(super) async fn ask_again<F: Future<Output = Result<(), UploadError>>>(
         } else {
             costs.failed += 1;
         }
-        match backoff.wait(*after).filter(|wait| deadline.leaves(Instant::now(), *wait)) {
+        match backoff.wait(*after).filter(|wait| deadline.leaves(now(), *wait)) {
             Some(wait) => tokio::time::sleep(wait).await,
             None => break result,
         }
     };
-    costs.elapsed = began.elapsed();
+    costs.elapsed = now() - began;
     (costs, result)
 }
 

@@ -12,7 +12,7 @@ mod retry;
 mod rules;
 mod token;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -127,6 +127,11 @@ pub struct UploadCosts {
     pub elapsed: Duration,
 }
 
+/// The time, by the runtime's clock: a test can turn it on by hand.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Where batches go.
 pub trait LogSink: Send + Sync + 'static {
     /// How long nothing is worth posting, because every circuit is open.
@@ -169,3 +174,7 @@ impl<P: crate::credential::ProofSource + 'static> LogSink for Sink<P> {
         }
     }
 }
+
+#[cfg(feature = "cli")]
+#[cfg(test)]
+mod tests;

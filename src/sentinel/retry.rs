@@ -8,7 +8,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 /// The first wait; the service's own advice is to begin with about a second.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait in one invocation: longer ones are the queue's.
-const LONGEST: Duration = Duration::from_secs(20);
+pub(super) const LONGEST: Duration = Duration::from_secs(20);
 /// Tries in all, the first included.
 const TRIES: u32 = 5;
 

@@ -8,6 +8,7 @@
 //! stand-in refuses with 400 and says which row and column. It refuses undeclared and repeated columns, values of
 //! the wrong type, null and empty values, values over the limit, halves of surrogate pairs, a request id that was
 //! used before, and a `TimeGenerated` that the service would replace unless `EventTime_CF` keeps the true time.
+//! It takes no more of a rule in any minute than the documented limits, and answers 429 beyond them.
 //! It does not run transformations, does not check the signatures of assertions, and does not look for repeated
 //! names below the top level of a row.
 //!
@@ -27,6 +28,7 @@ mod fault;
 mod ingestion;
 mod kept;
 mod legacy;
+mod limits;
 mod refusal;
 mod row;
 mod server;
@@ -35,6 +37,7 @@ mod token;
 
 pub use fault::{Fault, FaultKind, Target};
 pub use kept::{Exchange, KeptRow, TokenCounts};
+pub use limits::{LastMinute, RuleLimits};
 pub use refusal::Refusal;
 pub use settings::{Cloud, Settings};
 

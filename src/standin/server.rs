@@ -6,6 +6,7 @@ use super::fault::{FaultKind, Faults, Target};
 use super::ingestion::{self, Desk};
 use super::kept::{Exchange, Kept};
 use super::legacy;
+use super::limits::LastMinute;
 use super::refusal::Flaw;
 use super::settings::Settings;
 use super::token::{self, EntraError, Tokens};
@@ -16,6 +17,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -27,12 +29,21 @@ pub(super) struct Shared {
     kept: Mutex<Kept>,
     tokens: Mutex<Tokens>,
     faults: Mutex<Faults>,
+    /// What each rule took, by its immutable id.
+    minutes: Mutex<BTreeMap<String, LastMinute>>,
 }
 
 impl Shared {
     pub(super) fn new(settings: Settings, url: String) -> Self {
         let kept = Mutex::new(Kept::new(settings.keep_rows));
-        Self { settings, url, kept, tokens: Mutex::default(), faults: Mutex::default() }
+        Self {
+            settings,
+            url,
+            kept,
+            tokens: Mutex::default(),
+            faults: Mutex::default(),
+            minutes: Mutex::default(),
+        }
     }
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -41,6 +52,12 @@ impl Shared {
 
     pub(super) fn tokens(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a request among those of the rule's last minute, or says when to come again.
+    fn count(&self, dcr: &str, bytes: usize) -> Result<(), Duration> {
+        let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
+        minutes.entry(dcr.to_owned()).or_default().take(self.settings.rule_limits, bytes, Instant::now())
     }
 
     pub(super) fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -276,6 +293,14 @@ fn take_batch(
         Ok(batch) => batch,
         Err(flaw) => return refuse(shared, route, call, flaw),
     };
+    if let Route::Upload { dcr, .. } = route
+        && let Err(wait) = shared.count(dcr, exchange.bytes_inflated)
+    {
+        exchange.fault = Some("limits");
+        let answer = worded(route, 429, "TooManyRequests", "The rule has taken all that it takes a minute.");
+        let seconds = wait.as_secs_f64().ceil();
+        return Outcome::Answer(answer.with_header("retry-after", seconds.to_string()));
+    }
     let fault = shared.faults().on_batch(&batch.body);
     if let Some(kind) = fault {
         exchange.fault = Some(kind.name());

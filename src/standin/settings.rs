@@ -3,6 +3,7 @@
 //! Every value of the default is made up. The stand-in keeps its own reading of the clouds' constants, so that
 //! it can contradict the code under test.
 
+use super::limits::RuleLimits;
 use crate::table::Table;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub dcrs: Vec<String>,
     /// The streams of each rule, and the table that each feeds.
     pub streams: BTreeMap<String, Table>,
+    /// What each rule takes a minute.
+    pub rule_limits: RuleLimits,
     /// The workspace of the legacy API.
     pub workspace_id: String,
     /// Its shared key, base64.
@@ -63,6 +66,7 @@ impl Default for Settings {
                 .into_iter()
                 .map(|table| (format!("Custom-{}", table.name()), table))
                 .collect(),
+            rule_limits: RuleLimits::DOCUMENTED,
             workspace_id: "44444444-4444-4444-4444-444444444444".to_owned(),
             shared_key: "bWFkZS11cC1zaGFyZWQta2V5".to_owned(),
             keep_rows: 100_000,

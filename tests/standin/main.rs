@@ -5,5 +5,6 @@ mod client;
 mod faults;
 mod kept;
 mod legacy;
+mod limits;
 mod tokens;
 mod uploads;
