@@ -139,6 +139,8 @@ pub struct Config {
     pub dead_letter_queue_url: Option<String>,
     /// The table of deliveries; none, and what is announced twice is delivered twice.
     pub ledger_table: Option<String>,
+    /// Whether each run of the function sends a row that says what it did.
+    pub health_rows: bool,
 }
 
 /// Everything that is wrong with the environment.
@@ -154,11 +156,12 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// All variables that begin with `SENTINEL_`.
-const SENTINEL_VARIABLES: [&str; 7] = [
+const SENTINEL_VARIABLES: [&str; 8] = [
     "SENTINEL_API",
     "SENTINEL_COMPRESSION_LEVEL",
     "SENTINEL_DCR_ID",
     "SENTINEL_ENDPOINT",
+    "SENTINEL_HEALTH_ROWS",
     "SENTINEL_MAX_CONCURRENCY",
     "SENTINEL_MAX_REQUEST_BYTES",
     "SENTINEL_STREAMS",
@@ -213,6 +216,10 @@ impl Reader {
             "data-collector" => Api::DataCollector(self.data_collector()),
             _ => Api::LogsIngestion(self.logs_ingestion()),
         };
+        let health_rows = self.choice("SENTINEL_HEALTH_ROWS", &["false", "true"]) == "true";
+        if health_rows && matches!(api, Api::DataCollector(_)) {
+            self.problem("SENTINEL_HEALTH_ROWS", "the legacy API has no table for them: unset it");
+        }
         let in_lambda = self.optional("AWS_LAMBDA_FUNCTION_NAME").is_some();
         Config {
             api,
@@ -223,6 +230,7 @@ impl Reader {
             work_queue_url: self.queue("WORK_QUEUE_URL", in_lambda),
             dead_letter_queue_url: self.queue("DEAD_LETTER_QUEUE_URL", in_lambda),
             ledger_table: self.optional("LEDGER_TABLE"),
+            health_rows,
         }
     }
 

@@ -17,9 +17,9 @@ use tracing::warn;
 use crate::aws::{Ledger, ObjectReader, Queue};
 use crate::deadline::Deadline;
 use crate::forward::{Attempt, ComeAgain, Forwarder, Outcome, wait_before};
-use crate::report::{Report, Tally};
+use crate::report::{Report, Run, Tally};
 use crate::sentinel::LogSink;
-use crate::trigger::{Item, Message, Trigger};
+use crate::trigger::{Item, Job, Message, Trigger};
 
 /// Items that are on their way at once: enough to keep the line busy, few enough for 128 MB.
 const ITEMS_AT_ONCE: usize = 4;
@@ -33,20 +33,53 @@ const CLOCKS_APART: Duration = Duration::from_secs(2);
 pub enum Answer {
     /// To a queue.
     Queue(SqsBatchResponse),
+    /// To an S3 Batch Operations job.
+    Job(JobAnswer),
     /// To anyone else.
     Report(Report),
+}
+
+/// The answer to a job
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/batch-ops-invoke-lambda.html>).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobAnswer {
+    invocation_schema_version: String,
+    treat_missing_keys_as: ResultCode,
+    invocation_id: String,
+    results: Vec<JobResult>,
+}
+
+/// What became of a job's task.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JobResult {
+    task_id: String,
+    result_code: ResultCode,
+    result_string: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+enum ResultCode {
+    Succeeded,
+    /// The job tries it again before it ends.
+    TemporaryFailure,
+    /// A letter tells of it as well.
+    PermanentFailure,
 }
 
 /// Handles invocations.
 pub struct Handler<S, O, Q, L> {
     forwarder: Forwarder<S, O, Q, L>,
     work_queue: Q,
+    health_rows: bool,
 }
 
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
-    /// A handler over a pipeline; what no queue brings again goes on the work queue.
-    pub const fn new(forwarder: Forwarder<S, O, Q, L>, work_queue: Q) -> Self {
-        Self { forwarder, work_queue }
+    /// A handler over a pipeline; what no queue brings again goes on the work queue. With health rows each run says
+    /// in Sentinel what it did.
+    pub const fn new(forwarder: Forwarder<S, O, Q, L>, work_queue: Q, health_rows: bool) -> Self {
+        Self { forwarder, work_queue, health_rows }
     }
 
     /// Handles one invocation.
@@ -54,11 +87,22 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
     /// # Errors
     /// If invoking again can help.
     pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<(Answer, Tally), Error> {
-        let attempt = attempt(event.context.deadline());
-        match Trigger::parse(event.payload.get()) {
-            Trigger::Queue(messages) => Ok(self.queue(messages, attempt).await),
-            Trigger::Direct(items) => self.direct(items, event.payload.get(), attempt).await,
+        let (began, attempt) = (Instant::now(), attempt(event.context.deadline()));
+        let (answer, mut tally) = match Trigger::parse(event.payload.get()) {
+            Trigger::Queue(messages) => self.queue(messages, attempt).await,
+            Trigger::Job(job) => self.job(job, attempt).await,
+            Trigger::Direct(items) => self.direct(items, event.payload.get(), attempt).await?,
+        };
+        if self.health_rows {
+            let run = Run {
+                function_arn: &event.context.invoked_function_arn,
+                request_id: &event.context.request_id,
+                ended: Timestamp::now(),
+                duration: began.elapsed(),
+            };
+            self.forwarder.send_health(&run, attempt.deadline, &mut tally).await;
         }
+        Ok((answer, tally))
     }
 
     async fn queue(&self, messages: Vec<Message>, attempt: Attempt) -> (Answer, Tally) {
@@ -93,6 +137,37 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         if let Err(error) = self.work_queue.hide(&message.receipt, wait).await {
             warn!(%error, "a message comes again after the queue's own time");
         }
+    }
+
+    async fn job(&self, job: Job, attempt: Attempt) -> (Answer, Tally) {
+        let (mut sum, mut results) = (Tally::default(), Vec::new());
+        for (task_id, item) in job.tasks {
+            let (tally, result) = self.all(&[item], attempt).await;
+            let letters: Vec<_> = tally.letters.keys().map(|reason| reason.name()).collect();
+            let (result_code, result_string) = match result {
+                Err(again) => (ResultCode::TemporaryFailure, again.why),
+                Ok(()) if !letters.is_empty() => {
+                    (ResultCode::PermanentFailure, format!("dead letter: {}", letters.join(", ")))
+                }
+                Ok(()) if tally.continuations > 0 => {
+                    (ResultCode::Succeeded, "goes on through the work queue".to_owned())
+                }
+                Ok(()) if tally.duplicates > 0 && tally.objects == 0 => {
+                    (ResultCode::Succeeded, "was delivered before".to_owned())
+                }
+                Ok(()) if tally.ignored > 0 => (ResultCode::Succeeded, "ignored".to_owned()),
+                Ok(()) => (ResultCode::Succeeded, format!("{} rows", tally.report().rows)),
+            };
+            results.push(JobResult { task_id, result_code, result_string });
+            sum.add(tally);
+        }
+        let answer = JobAnswer {
+            invocation_schema_version: job.schema_version,
+            treat_missing_keys_as: ResultCode::TemporaryFailure,
+            invocation_id: job.invocation_id,
+            results,
+        };
+        (Answer::Job(answer), sum)
     }
 
     async fn direct(

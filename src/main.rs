@@ -59,7 +59,7 @@ async fn build() -> Result<Function, Error> {
     let dead_letters = SqsQueue::new(&aws, config.dead_letter_queue_url);
     let ledger = config.ledger_table.map(|table| DynamoLedger::new(&aws, table));
     let forwarder = Forwarder::new(sink, S3Objects::new(&aws), dead_letters, ledger, limits);
-    Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url)))
+    Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
 }
 
 async fn run(handler: Function) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 //! Metrics are log lines in `CloudWatch`'s embedded metric format
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
+mod health;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -10,6 +12,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Reason;
+
+pub use health::Run;
 
 /// The namespace of all metrics.
 pub const NAMESPACE: &str = "SentinelForwarder";

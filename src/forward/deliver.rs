@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::batch::Batch;
 use crate::deadline::Deadline;
 use crate::failure::Disposition;
-use crate::report::Tally;
-use crate::sentinel::{LogSink, UploadError};
+use crate::report::{TableTally, Tally};
+use crate::sentinel::{LogSink, UploadCosts, UploadError};
 use crate::table::Table;
 
 /// Records that were not taken, and why.
@@ -40,17 +40,11 @@ pub(super) async fn deliver<S: LogSink>(
     let mut waiting = vec![batch];
     while let Some(batch) = waiting.pop() {
         let (costs, result) = sink.upload(table, batch.body(), deadline).await;
-        delivered.tally.circuit_open += costs.circuit_open;
-        let numbers = delivered.tally.table(table.name());
-        numbers.upload_throttled += costs.throttled;
-        numbers.upload_failed += costs.failed;
-        numbers.upload_ms.push(u64::try_from(costs.elapsed.as_millis()).unwrap_or(u64::MAX));
+        let numbers = count_upload(&mut delivered.tally, table, &costs, result.is_ok());
         match result {
             Ok(()) => {
-                numbers.uploads += 1;
                 numbers.rows += batch.len() as u64;
                 delivered.taken.push((batch.records(), batch.len() as u64));
-                numbers.bytes_uploaded += costs.bytes;
                 if let Some(oldest) = batch.oldest {
                     let lag = Timestamp::now().duration_since(oldest).as_secs();
                     numbers.delivery_lag_seconds.push(u64::try_from(lag).unwrap_or(0));
@@ -69,6 +63,25 @@ pub(super) async fn deliver<S: LogSink>(
         }
     }
     delivered
+}
+
+/// Counts an upload, taken or not.
+pub(super) fn count_upload<'t>(
+    tally: &'t mut Tally,
+    table: Table,
+    costs: &UploadCosts,
+    was_taken: bool,
+) -> &'t mut TableTally {
+    tally.circuit_open += costs.circuit_open;
+    let numbers = tally.table(table.name());
+    numbers.upload_throttled += costs.throttled;
+    numbers.upload_failed += costs.failed;
+    numbers.upload_ms.push(u64::try_from(costs.elapsed.as_millis()).unwrap_or(u64::MAX));
+    if was_taken {
+        numbers.uploads += 1;
+        numbers.bytes_uploaded += costs.bytes;
+    }
+    numbers
 }
 
 impl Delivered {

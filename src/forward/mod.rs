@@ -5,6 +5,7 @@
 
 mod deliver;
 mod event;
+mod health;
 mod hold;
 mod letter;
 mod object;

@@ -121,6 +121,7 @@ fn check_value(
             "an RFC 3339 time in UTC, ending in Z"
         }
         (ColumnKind::Int, _) if value.parse::<i32>().is_err() => "a 32-bit whole number",
+        (ColumnKind::Long, _) if value.parse::<i64>().is_err() => "a 64-bit whole number",
         (ColumnKind::Boolean, _) if !matches!(value, "true" | "false") => "true or false",
         _ => return Ok(()),
     };

@@ -10,11 +10,13 @@ pub enum Table {
     AwsCloudTrail,
     /// `GuardDuty` findings.
     AwsGuardDuty,
+    /// What the forwarder's own runs did.
+    Health,
 }
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::AwsCloudTrail, Self::AwsGuardDuty];
+    pub const ALL: [Self; 3] = [Self::AwsCloudTrail, Self::AwsGuardDuty, Self::Health];
 
     /// The table's name in the workspace.
     #[must_use]
@@ -22,6 +24,7 @@ impl Table {
         match self {
             Self::AwsCloudTrail => "AWSCloudTrail",
             Self::AwsGuardDuty => "AWSGuardDuty",
+            Self::Health => "SentinelForwarderHealth_CL",
         }
     }
 
@@ -37,6 +40,7 @@ impl Table {
         match self {
             Self::AwsCloudTrail => AWS_CLOUD_TRAIL,
             Self::AwsGuardDuty => AWS_GUARD_DUTY,
+            Self::Health => HEALTH,
         }
     }
 
@@ -65,6 +69,8 @@ pub enum ColumnKind {
     Guid,
     /// A 32-bit whole number.
     Int,
+    /// A 64-bit whole number.
+    Long,
     /// True or false.
     Boolean,
     /// Any JSON value.
@@ -77,7 +83,7 @@ const fn column(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind }
 }
 
-use ColumnKind::{Boolean, Datetime, Dynamic, Guid, Int, String};
+use ColumnKind::{Boolean, Datetime, Dynamic, Guid, Int, Long, String};
 
 /// Our own column on Microsoft's tables: the true time where the service replaces `TimeGenerated`.
 pub const EVENT_TIME: &str = "EventTime_CF";
@@ -152,4 +158,34 @@ const AWS_GUARD_DUTY: &[Column] = &[
     column("TimeGenerated", Datetime),
     column("Title", String),
     column(EVENT_TIME, Datetime),
+];
+
+const HEALTH: &[Column] = &[
+    column("TimeGenerated", Datetime),
+    column("FunctionName", String),
+    column("FunctionVersion", String),
+    column("AwsAccountId", String),
+    column("AwsRegion", String),
+    column("AwsRequestId", String),
+    column("DurationMilliseconds", Long),
+    column("Objects", Long),
+    column("Records", Long),
+    column("Rows", Long),
+    column("RowsFiltered", Long),
+    column("RowsTruncated", Long),
+    column("DeadLetters", Long),
+    column("Duplicates", Long),
+    column("Ignored", Long),
+    column("Continuations", Long),
+    column("ActionNeeded", Long),
+    column("BytesRead", Long),
+    column("BytesUploaded", Long),
+    column("Uploads", Long),
+    column("UploadThrottled", Long),
+    column("UploadFailed", Long),
+    column("CircuitOpen", Long),
+    column("FilesMissing", Long),
+    column("DeliveryLagSeconds", Long),
+    column("Tables", Dynamic),
+    column("Reasons", Dynamic),
 ];

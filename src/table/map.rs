@@ -35,6 +35,8 @@ pub(super) enum Rule {
     EventTime,
     /// A number, rounded down to a whole one.
     Floor(&'static str),
+    /// A whole number, else unmapped.
+    Long(&'static str),
     /// Not written in its turn, but kept for later.
     Kept,
     /// An object whose members have rules of their own.
@@ -171,6 +173,10 @@ impl<'r, 'o> Mapper<'r, 'o> {
             Rule::Floor(column) => match floor(value) {
                 Some(number) => self.row.literal(column, &number.to_string()),
                 None => self.leave(name, value),
+            },
+            Rule::Long(column) => match value.parse::<i64>() {
+                Ok(_) => self.row.literal(column, value),
+                Err(_) => self.leave(name, value),
             },
             Rule::Kept => self.kept = Some(value),
             Rule::Nested(members) => {

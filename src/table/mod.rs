@@ -5,6 +5,7 @@
 mod cloudtrail;
 pub mod columns;
 mod guardduty;
+mod health;
 mod map;
 mod row;
 
@@ -34,6 +35,7 @@ impl Table {
         let map = match self {
             Self::AwsCloudTrail => cloudtrail::map,
             Self::AwsGuardDuty => guardduty::map,
+            Self::Health => health::map,
         };
         let text = json::readable(record);
         let was_repaired = matches!(&text, Cow::Owned(text) if text.as_bytes() != record);

@@ -4,9 +4,12 @@
 //! whatever depth AWS packs them. Every record of an event counts. What has no known shape is named so, never dropped.
 
 mod eventbridge;
+mod job;
 mod s3;
 
 use serde_json::value::RawValue;
+
+pub use job::Job;
 
 use crate::failure::DEAD_LETTER_SCHEMA;
 use crate::json;
@@ -60,6 +63,8 @@ pub struct Message {
 pub enum Trigger {
     /// From a queue: what fails for now comes again by itself.
     Queue(Vec<Message>),
+    /// From an S3 Batch Operations job, which wants an answer for each task.
+    Job(Job),
     /// From anything else.
     Direct(Vec<Item>),
 }
@@ -94,6 +99,9 @@ impl Trigger {
                 messages.push(message(record));
             }
             return Self::Queue(messages);
+        }
+        if let Some(job) = job::parse(text) {
+            return Self::Job(job);
         }
         let mut items = Vec::new();
         open(text, 0, &mut items);

@@ -45,7 +45,7 @@ pub(super) fn announced_by_cloudtrail(bucket: &str, keys: &str, items: &mut Vec<
 }
 
 /// Undoes the URL-encoding of a notification: `+` is a blank, `%XX` a byte; none if the bytes are no UTF-8.
-fn decode_key(key: &str) -> Option<String> {
+pub(super) fn decode_key(key: &str) -> Option<String> {
     let blanks = key.replace('+', " ");
     percent_decode_str(&blanks).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

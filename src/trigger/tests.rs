@@ -22,6 +22,7 @@ fn words(items: &[Item]) -> Vec<&'static str> {
 fn all_words(text: &str) -> Vec<Vec<&'static str>> {
     match Trigger::parse(text) {
         Trigger::Queue(messages) => messages.iter().map(|message| words(&message.items)).collect(),
+        Trigger::Job(job) => job.tasks.iter().map(|(_, item)| words(std::slice::from_ref(item))).collect(),
         Trigger::Direct(items) => vec![words(&items)],
     }
 }
@@ -41,6 +42,8 @@ fn each_shape_is_recognised_by_what_it_holds() {
         ("sqs-guardduty-finding", vec![vec!["AWSGuardDuty"]]),
         ("sqs-sns-s3-notification", vec![vec!["object"]]),
         ("sqs-batch-mixed", vec![vec!["object"], vec!["AWSGuardDuty"], vec!["ignored"], vec!["unknown"]]),
+        ("s3-batch-job-1.0", vec![vec!["object"]]),
+        ("s3-batch-job-2.0", vec![vec!["object"]]),
         ("task", vec![vec!["object"]]),
         ("dead-letter-rejected", vec![vec!["object"]]),
         ("unknown", vec![vec!["unknown"]]),
@@ -64,6 +67,24 @@ fn the_same_key_is_read_from_both_forms_of_notification() {
         let Trigger::Direct(items) = Trigger::parse(text) else { panic!("{text}") };
         let [Item::Object { task, .. }] = &items[..] else { panic!("{text}") };
         assert_eq!((task.object.key.as_str(), task.object.etag.as_deref()), (key, Some("e")));
+    }
+}
+
+#[test]
+fn a_job_of_either_schema_names_its_objects() {
+    for bucket in [r#""s3BucketArn":"arn:aws:s3:::b""#, r#""s3Bucket":"b""#] {
+        let text = format!(
+            r#"{{"invocationSchemaVersion":"9.0","invocationId":"i","tasks":[{{"taskId":"t","s3Key":"a+%2B%C3%BC",{bucket},"s3VersionId":"v"}},{{"taskId":"u"}}]}}"#
+        );
+        let Trigger::Job(job) = Trigger::parse(&text) else { panic!("{text}") };
+        assert_eq!((job.schema_version.as_str(), job.invocation_id.as_str()), ("9.0", "i"));
+        let [(first, Item::Object { task, .. }), (second, Item::Unknown(_))] = &job.tasks[..] else {
+            panic!("{text}")
+        };
+        assert_eq!((first.as_str(), second.as_str()), ("t", "u"));
+        let object = &task.object;
+        assert_eq!((object.bucket.as_str(), object.key.as_str()), ("b", "a +ü"));
+        assert_eq!(object.version_id.as_deref(), Some("v"));
     }
 }
 

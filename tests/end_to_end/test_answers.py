@@ -22,6 +22,8 @@ MADE = {
     "eventbridge-guardduty-finding": (0, 1, 0, 0),
     "eventbridge-object-created": (2, 0, 0, 0),
     "on-failure-destination": (8, 0, 0, 0),
+    "s3-batch-job-1.0": (8, 0, 0, 0),
+    "s3-batch-job-2.0": (2, 0, 0, 0),
     "s3-notification": (15, 0, 0, 0),
     "s3-object-removed": (0, 0, 0, 1),
     "s3-test-event": (0, 0, 0, 1),
@@ -70,6 +72,9 @@ def test_an_event_makes_its_rows_and_its_answer(stack: Stack, start: Start, name
     assert stack.standin.state()["refusals"]["total"] == 0
     if name.startswith("sqs-") or name in ("task", "dead-letter-rejected"):
         assert answer.body == {"batchItemFailures": []}
+    elif name.startswith("s3-batch-job"):
+        (result,) = answer.body["results"]
+        assert (result["resultCode"], result["resultString"]) == ("Succeeded", f"{trail_rows} rows")
     else:
         assert answer.body["rows"] == trail_rows + findings
         assert answer.body["dead_letters"] == letters
