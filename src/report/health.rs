@@ -27,7 +27,7 @@ impl Tally {
         let mut record = Map::new();
         let mut arn = run.function_arn.split(':').skip(3);
         let mut member = |name: &str, value: Value| record.insert(name.to_owned(), value);
-        member("TimeGenerated", json!(run.ended.to_string()));
+        member("TimeGenerated", json!(format!("{:.3}", run.ended)));
         for name in ["AwsRegion", "AwsAccountId"] {
             member(name, json!(arn.next()));
         }
@@ -103,6 +103,6 @@ mod tests {
             ended: Timestamp::UNIX_EPOCH,
             duration: Duration::from_millis(250),
         };
-        insta::assert_snapshot!(tally.health(&run), @r#"{"AwsAccountId":"111122223333","AwsRegion":"eu-west-1","AwsRequestId":"a-request","DeadLetters":1,"DeliveryLagSeconds":40,"DurationMilliseconds":250,"FunctionName":"forwarder","FunctionVersion":"0.1.0","Objects":2,"Reasons":{"Rejected":1},"Records":4,"Rows":3,"Tables":{"AWSCloudTrail":{"DeliveryLagSeconds":40,"Records":4,"Rows":3}},"TimeGenerated":"1970-01-01T00:00:00Z","Uploads":1}"#);
+        insta::assert_snapshot!(tally.health(&run), @r#"{"AwsAccountId":"111122223333","AwsRegion":"eu-west-1","AwsRequestId":"a-request","DeadLetters":1,"DeliveryLagSeconds":40,"DurationMilliseconds":250,"FunctionName":"forwarder","FunctionVersion":"0.1.0","Objects":2,"Reasons":{"Rejected":1},"Records":4,"Rows":3,"Tables":{"AWSCloudTrail":{"DeliveryLagSeconds":40,"Records":4,"Rows":3}},"TimeGenerated":"1970-01-01T00:00:00.000Z","Uploads":1}"#);
     }
 }
