@@ -142,9 +142,9 @@ build-ForwarderFunction:
 	cp target/lambda/sentinel-forwarder/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
 
 .PHONY: deploy
-deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters (ARCH=arm64 or x86_64)
+deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters unless PARAMETERS='Name=value …' gives them (ARCH=arm64 or x86_64)
 	ARCH=$(ARCH) $(DEPLOY)/sam build --parameter-overrides Architecture=$(ARCH)
-	$(DEPLOY)/sam deploy --guided --parameter-overrides Architecture=$(ARCH)
+	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
 .PHONY: clean
 clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
