@@ -86,7 +86,7 @@ pub struct DataCollectionRule {
 pub struct LogsIngestion {
     /// One or several rules; uploads go to them in turn.
     pub rules: Vec<DataCollectionRule>,
-    /// Stream names, by table.
+    /// Stream names, by table; those alone that rows are sent to.
     pub streams: BTreeMap<Table, String>,
     /// The cloud.
     pub cloud: Cloud,
@@ -167,6 +167,9 @@ const SENTINEL_VARIABLES: [&str; 8] = [
     "SENTINEL_STREAMS",
 ];
 
+/// By this variable Lambda is told from other places.
+const FUNCTION_NAME: &str = "AWS_LAMBDA_FUNCTION_NAME";
+
 impl Config {
     /// Reads the process's environment.
     ///
@@ -174,6 +177,16 @@ impl Config {
     /// With every problem that there is.
     pub fn from_env() -> Result<Self, Problems> {
         Self::parse(std::env::vars().collect())
+    }
+
+    /// Reads the process's environment as the function would in Lambda, where the queues are required.
+    ///
+    /// # Errors
+    /// With every problem that there is.
+    pub fn from_env_as_in_lambda() -> Result<Self, Problems> {
+        let mut variables: BTreeMap<_, _> = std::env::vars().collect();
+        variables.entry(FUNCTION_NAME.to_owned()).or_insert_with(|| "any".to_owned());
+        Self::parse(variables)
     }
 
     /// Reads variables.
@@ -212,15 +225,21 @@ impl Reader {
                 "rules are not supported by this version: unset it, and everything is forwarded",
             );
         }
-        let api = match self.choice("SENTINEL_API", &["logs-ingestion", "data-collector"]) {
+        let mut api = match self.choice("SENTINEL_API", &["logs-ingestion", "data-collector"]) {
             "data-collector" => Api::DataCollector(self.data_collector()),
             _ => Api::LogsIngestion(self.logs_ingestion()),
         };
         let health_rows = self.choice("SENTINEL_HEALTH_ROWS", &["false", "true"]) == "true";
-        if health_rows && matches!(api, Api::DataCollector(_)) {
-            self.problem("SENTINEL_HEALTH_ROWS", "the legacy API has no table for them: unset it");
+        match &mut api {
+            Api::LogsIngestion(settings) if !health_rows => {
+                settings.streams.remove(&Table::Health);
+            }
+            Api::DataCollector(_) if health_rows => {
+                self.problem("SENTINEL_HEALTH_ROWS", "the legacy API has no table for them: unset it");
+            }
+            _ => {}
         }
-        let in_lambda = self.optional("AWS_LAMBDA_FUNCTION_NAME").is_some();
+        let in_lambda = self.optional(FUNCTION_NAME).is_some();
         Config {
             api,
             max_request_bytes: self.number("SENTINEL_MAX_REQUEST_BYTES", 1_000_000, 1_000, MAX_REQUEST_BYTES),

@@ -7,6 +7,8 @@ pub mod credential;
 pub mod deadline;
 pub mod decode;
 pub mod delivery;
+#[cfg(feature = "cli")]
+pub mod doctor;
 pub mod failure;
 pub mod forward;
 pub mod handler;

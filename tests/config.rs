@@ -93,14 +93,17 @@ fn clouds_have_their_hosts_and_several_rules_their_endpoints() {
         (api.rules[1].endpoint.as_str(), api.rules[1].dcr_immutable_id.as_str()),
         ("https://b.example.com", other)
     );
-    let streams = ["Custom-AWSCloudTrail", "Custom-Other", "Custom-SentinelForwarderHealth_CL"];
-    assert!(api.streams.values().eq(streams));
+    assert!(api.streams.values().eq(["Custom-AWSCloudTrail", "Custom-Other"]));
 }
 
 #[test]
 fn health_rows_are_asked_for_and_the_legacy_api_has_none() {
     assert!(!parse(&[]).unwrap().health_rows);
-    assert!(parse(&[("SENTINEL_HEALTH_ROWS", "true")]).unwrap().health_rows);
+    let config = parse(&[("SENTINEL_HEALTH_ROWS", "true")]).unwrap();
+    let Api::LogsIngestion(api) = config.api else { panic!("not the default API") };
+    assert!(
+        config.health_rows && api.streams.values().any(|name| name == "Custom-SentinelForwarderHealth_CL")
+    );
     assert!(parse(&[("SENTINEL_HEALTH_ROWS", "yes")]).is_err());
     let problems =
         parse(&[("SENTINEL_HEALTH_ROWS", "true"), ("SENTINEL_API", "data-collector")]).unwrap_err();

@@ -2,6 +2,8 @@
 
 mod credential;
 mod http;
+#[cfg(feature = "cli")]
+mod inspection;
 mod ledger;
 mod objects;
 mod queues;
@@ -14,6 +16,10 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use credential::{AzureProofs, Secrets};
+#[cfg(feature = "cli")]
+pub use inspection::{
+    BucketFacts, Caller, Inspection, LookError, QueueFacts, Redrive, TableFacts, is_denial,
+};
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use queues::{Queue, QueueError, SqsQueue};

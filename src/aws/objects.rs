@@ -83,11 +83,14 @@ impl S3Objects {
     /// With the SDK's settings.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig) -> Self {
-        // Buckets are named in the path where the endpoint is not AWS's own.
-        let path_style = config.endpoint_url().is_some();
-        let config = aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build();
-        Self { client: Client::from_conf(config) }
+        Self { client: client(config) }
     }
+}
+
+/// A client of S3; buckets are named in the path where the endpoint is not AWS's own.
+pub(super) fn client(config: &aws_config::SdkConfig) -> Client {
+    let path_style = config.endpoint_url().is_some();
+    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
 }
 
 impl ObjectReader for S3Objects {

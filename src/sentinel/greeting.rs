@@ -1,4 +1,4 @@
-//! Whether a host of Azure answers at all, and what time it is there; nothing is posted, nobody proves who he is.
+//! Whether a host of Azure answers at all, and what time it is there; nothing is posted, and nobody proves who he is.
 
 use std::time::Duration;
 
@@ -7,17 +7,30 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Client;
 
 use super::ingestion::kind_of;
+use super::token::Refused;
+use crate::config::LogsIngestion;
 
 /// An answer, whatever it says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Greeting {
+    /// The status.
+    pub status: u16,
+    /// Entra's own codes, the numbers after `AADSTS`, if it is Entra that refuses.
+    pub codes: Vec<u32>,
     /// The time by the host's clock, if it said so.
     pub date: Option<Timestamp>,
     /// The time by ours, in the middle between question and answer.
     pub heard_at: Timestamp,
 }
 
-/// Asks a host for its first page.
+/// Where Entra describes a tenant to everybody
+/// (<https://learn.microsoft.com/entra/identity-platform/v2-protocols-oidc#fetch-the-openid-configuration-document>).
+#[must_use]
+pub fn tenant_url(settings: &LogsIngestion) -> String {
+    format!("{}/{}/v2.0/.well-known/openid-configuration", settings.authority, settings.tenant_id)
+}
+
+/// Asks for a page that everybody may see.
 ///
 /// # Errors
 /// With what went wrong on the way.
@@ -25,7 +38,10 @@ pub async fn greet(client: &Client, url: &str, patience: Duration) -> Result<Gre
     let asked_at = Timestamp::now();
     let answer = client.get(url).timeout(patience).send().await.map_err(|error| kind_of(&error))?;
     let heard_at = asked_at + Timestamp::now().duration_since(asked_at) / 2;
+    let status = answer.status();
     let date = answer.headers().get("date").and_then(|value| value.to_str().ok());
     let date = date.and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
-    Ok(Greeting { date, heard_at })
+    let codes =
+        if status.is_success() { Vec::new() } else { Refused::of(&answer.bytes().await.unwrap_or_default()) };
+    Ok(Greeting { status: status.as_u16(), codes, date, heard_at })
 }

@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use certificate::Certificate;
 pub use collector::DataCollectorSink;
 #[cfg(feature = "cli")]
-pub use greeting::{Greeting, greet};
+pub use greeting::{Greeting, greet, tenant_url};
 pub use ingestion::LogsIngestionSink;
 pub use token::{ExchangeError, TokenCache};
 

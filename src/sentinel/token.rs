@@ -108,9 +108,16 @@ struct Granted {
 }
 
 #[derive(Default, Deserialize)]
-struct Refused {
+pub(super) struct Refused {
     #[serde(default)]
     error_codes: Vec<u32>,
+}
+
+impl Refused {
+    /// Entra's codes in a body; none in any other body.
+    pub(super) fn of(body: &[u8]) -> Vec<u32> {
+        serde_json::from_slice::<Self>(body).unwrap_or_default().error_codes
+    }
 }
 
 impl<P: ProofSource> TokenCache<P> {
@@ -176,8 +183,7 @@ impl<P: ProofSource> TokenCache<P> {
             return serde_json::from_slice(&body)
                 .map_err(|_| ExchangeError::NoAnswer("the answer is no token"));
         }
-        let codes = serde_json::from_slice::<Refused>(&body).unwrap_or_default().error_codes;
-        Err(ExchangeError::Refused { status: status.as_u16(), codes })
+        Err(ExchangeError::Refused { status: status.as_u16(), codes: Refused::of(&body) })
     }
 
     fn form(&self, proof: &Proof) -> Result<String, ExchangeError> {

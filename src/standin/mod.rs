@@ -15,6 +15,7 @@
 //! | path | what |
 //! | --- | --- |
 //! | `POST /{tenant}/oauth2/v2.0/token` | tokens |
+//! | `GET /{tenant}/v2.0/.well-known/openid-configuration` | whether the tenant exists |
 //! | `POST /dataCollectionRules/{dcr}/streams/{stream}` | rows |
 //! | `POST /api/logs` | rows, by the legacy API |
 //! | `GET /` | a page that shows what came |

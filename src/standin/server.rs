@@ -46,6 +46,11 @@ impl Shared {
         }
     }
 
+    /// The response to an answer, dated by the stand-in's clock.
+    fn date(&self, answer: Answer) -> Response<Full<Bytes>> {
+        answer.into_response(self.settings.now())
+    }
+
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,6 +94,7 @@ struct Closed;
 
 enum Route {
     Token { tenant: String },
+    Tenant { tenant: String },
     Upload { dcr: String, stream: String },
     Legacy,
     Control,
@@ -99,6 +105,9 @@ impl Route {
     fn of(path: &str) -> Self {
         match path.split('/').skip(1).collect::<Vec<_>>().as_slice() {
             [tenant, "oauth2", "v2.0", "token"] => Self::Token { tenant: (*tenant).to_owned() },
+            [tenant, "v2.0", ".well-known", "openid-configuration"] => {
+                Self::Tenant { tenant: (*tenant).to_owned() }
+            }
             ["dataCollectionRules", dcr, "streams", stream] => {
                 Self::Upload { dcr: (*dcr).to_owned(), stream: (*stream).to_owned() }
             }
@@ -112,7 +121,7 @@ impl Route {
         match self {
             Self::Token { .. } => Some(Target::Token),
             Self::Upload { .. } | Self::Legacy => Some(Target::Upload),
-            Self::Control | Self::Nowhere => None,
+            Self::Tenant { .. } | Self::Control | Self::Nowhere => None,
         }
     }
 
@@ -149,10 +158,16 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let route = Route::of(&path);
-    if matches!(route, Route::Control) {
-        let (body, _) = read(body, route.body_bytes()).await?;
-        let (query, now) = (query_pairs(parts.uri.query()), shared.settings.now());
-        return Ok(control::answer(&shared, &parts.method, &path, &query, &body).into_response(now));
+    match &route {
+        Route::Control => {
+            let (body, _) = read(body, route.body_bytes()).await?;
+            let query = query_pairs(parts.uri.query());
+            return Ok(shared.date(control::answer(&shared, &parts.method, &path, &query, &body)));
+        }
+        Route::Tenant { tenant } if parts.method == Method::GET => {
+            return Ok(shared.date(token::describe(tenant, &shared.settings, &shared.url)));
+        }
+        _ => {}
     }
     let is_upload = route.target() == Some(Target::Upload);
     if is_upload {
@@ -192,7 +207,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Outcome::Answer(answer) => {
             exchange.status = Some(answer.status);
             exchange.error_code.clone_from(&answer.code);
-            Ok(answer.into_response(shared.settings.now()))
+            Ok(shared.date(answer))
         }
         Outcome::Close => Err(Closed),
         Outcome::Hang => std::future::pending().await,

@@ -139,10 +139,7 @@ pub(super) fn judge(
     }
     let form = Form::parse(&call.body)?;
     if !tenant.eq_ignore_ascii_case(&settings.tenant) {
-        let message = format!(
-            "Tenant '{tenant}' not found. Check that the tenant ID is right and that it is of this cloud."
-        );
-        return Err(EntraError::request(90002, "invalid_request", message));
+        return Err(no_tenant(tenant, "invalid_request"));
     }
     let client_id = form.required("client_id")?;
     if !client_id.eq_ignore_ascii_case(&settings.client_id) {
@@ -183,6 +180,25 @@ pub(super) fn judge(
             "'client_assertion' or 'client_secret' is required for the 'client_credentials' grant type.",
         )),
     }
+}
+
+fn no_tenant(tenant: &str, error: &'static str) -> EntraError {
+    let message = format!(
+        "Tenant '{tenant}' not found. Check that the tenant ID is right and that it is of this cloud."
+    );
+    EntraError::request(90002, error, message)
+}
+
+/// Describes the tenant to everybody, as far as a client needs it to find the token endpoint.
+pub(super) fn describe(tenant: &str, settings: &Settings, own_url: &str) -> Answer {
+    if !tenant.eq_ignore_ascii_case(&settings.tenant) {
+        return no_tenant(tenant, "invalid_tenant").into_answer();
+    }
+    let token_endpoint = format!("{own_url}/{tenant}/oauth2/v2.0/token");
+    Answer::json(
+        200,
+        &json!({"token_endpoint": token_endpoint, "issuer": format!("{own_url}/{tenant}/v2.0")}),
+    )
 }
 
 fn malformed(message: &str) -> EntraError {

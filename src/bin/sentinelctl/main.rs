@@ -1,6 +1,7 @@
 //! The operator's command line; each subcommand has a file of its own.
 
 mod dev;
+mod doctor;
 mod forward;
 
 use clap::{Parser, Subcommand};
@@ -18,6 +19,8 @@ struct Arguments {
 enum Command {
     /// Runs a local stand-in for Entra and the Logs Ingestion API.
     Dev(dev::Arguments),
+    /// Checks a deployment end to end and says what to do next.
+    Doctor(doctor::Arguments),
     /// Decodes and maps local files and writes the rows, with no cloud at hand.
     Forward(forward::Arguments),
 }
@@ -25,6 +28,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Doctor(arguments) => doctor::run(arguments),
         Command::Forward(arguments) => forward::run(&arguments),
     }
 }
