@@ -60,6 +60,7 @@ class Stack(Deployment):
             self._create_buckets()
             self.outputs = self._deploy(binaries.forwarder)
             self._mend_concurrency()
+            self._mend_expiry()
         except BaseException:
             self.stop()
             raise
@@ -136,6 +137,13 @@ class Stack(Deployment):
             "EventSourceMappings"
         ]
         functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": 10})
+
+    def _mend_expiry(self) -> None:
+        """Let the ledger's entries expire: the emulator's CloudFormation leaves it out."""
+        self.client("dynamodb").update_time_to_live(
+            TableName=self.outputs["LedgerTable"],
+            TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
+        )
 
     @staticmethod
     def _reasons(formation: Any) -> str:

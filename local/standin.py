@@ -4,6 +4,7 @@ import json
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,16 @@ class Standin:
 
 
 def start(
-    sentinelctl: Path, folder: Path, outlives: bool = False, keep_rows: int | None = None
+    sentinelctl: Path, folder: Path, outlives: bool = False, keep_rows: int | None = None, options: Sequence[str] = ()
 ) -> tuple[Standin, Child]:
-    """Start the stand-in on a free port and wait until it says where it listens."""
+    """Start the stand-in on a free port, with more options, and wait until it says where it listens."""
     ready_file = folder / "standin.url"
     ready_file.unlink(missing_ok=True)
     command = [str(sentinelctl), "dev", "--port", "0", "--ready-file", str(ready_file)]
     command += ["--tenant", TENANT, "--client-id", CLIENT_ID, "--client-secret", CLIENT_SECRET, "--dcr", DCR]
     if keep_rows:
         command += ["--keep-rows", str(keep_rows)]
+    command += options
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_"))}
     child = Child("sentinelctl dev", command, environment, folder / "standin.log", outlives)
 

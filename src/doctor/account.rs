@@ -16,8 +16,8 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
         let letters_facts = self.look(inspection.queue(letters)).await;
         let letters_arn = letters_facts.as_ref().ok().map(|facts| facts.arn.as_str());
         let finding = match self.look(inspection.queue(work)).await {
-            Ok(facts) => resources::work_queue(work, &facts, letters_arn),
-            Err(error) => resources::unseen(Check::WorkQueue, work, "WORK_QUEUE_URL", &error),
+            Ok(facts) => resources::work_queue(queue_name(work), &facts, letters_arn),
+            Err(error) => resources::unseen(Check::WorkQueue, queue_name(work), "WORK_QUEUE_URL", &error),
         };
         self.note(finding);
         let finding = match letters_facts {
@@ -26,9 +26,14 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
                 let may_look = facts.waiting > 0 && facts.redrive.is_none();
                 let oldest =
                     if may_look { self.look(inspection.oldest_letter(letters)).await.ok() } else { None };
-                resources::dead_letter_queue(letters, &facts, oldest.flatten(), Timestamp::now())
+                resources::dead_letter_queue(queue_name(letters), &facts, oldest.flatten(), Timestamp::now())
             }
-            Err(error) => resources::unseen(Check::DeadLetterQueue, letters, "DEAD_LETTER_QUEUE_URL", &error),
+            Err(error) => resources::unseen(
+                Check::DeadLetterQueue,
+                queue_name(letters),
+                "DEAD_LETTER_QUEUE_URL",
+                &error,
+            ),
         };
         self.note(finding);
         let finding = match &config.ledger_table {
@@ -68,4 +73,9 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
         }
         timeout(PATIENCE, looking).await.unwrap_or_else(|_| Err(silence()))
     }
+}
+
+/// The name at the end of a queue's URL.
+fn queue_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
 }

@@ -187,11 +187,13 @@ const MARGIN: usize = 9;
 /// How wide lines are.
 const WIDTH: usize = 80;
 
-/// Appends lines of words; a word that is too long stays whole, so that it can be copied.
+/// Appends lines of words; a word that is too long for any line stays whole where it is, so that it can be copied.
 fn wrap(out: &mut String, first: &str, others: &str, text: &str) {
     let (mut line, mut is_bare) = (first.to_owned(), true);
     for word in text.split_whitespace() {
-        if !is_bare && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        let length = word.chars().count();
+        let fits_below = others.len() + length <= WIDTH;
+        if !is_bare && fits_below && line.chars().count() + 1 + length > WIDTH {
             out.push_str(&line);
             out.push('\n');
             (line, is_bare) = (others.to_owned(), true);

@@ -47,7 +47,7 @@ pub(super) fn unseen(check: Check, about: &str, variable: &str, error: &LookErro
 }
 
 /// Judges the work queue.
-pub(super) fn work_queue(url: &str, facts: &QueueFacts, dead_letter_arn: Option<&str>) -> Finding {
+pub(super) fn work_queue(name: &str, facts: &QueueFacts, dead_letter_arn: Option<&str>) -> Finding {
     let QueueFacts { visibility_seconds: visibility, waiting, in_flight, .. } = facts;
     let counts = format!("{waiting} waiting, {in_flight} in work, hidden for {visibility} s once received");
     let finding = match &facts.redrive {
@@ -86,20 +86,20 @@ pub(super) fn work_queue(url: &str, facts: &QueueFacts, dead_letter_arn: Option<
             format!("messages come again after {visibility} s"),
             format!("Set its visibility time-out to {VISIBILITY_SECONDS} s, as Lambda asks for."),
         ),
-        Some(_) => return Finding::ok(Check::WorkQueue, counts).about(url),
+        Some(_) => return Finding::ok(Check::WorkQueue, counts).about(name),
     };
-    finding.about(url).details([counts])
+    finding.about(name).details([counts])
 }
 
 /// Judges the dead letter queue; `oldest` is the oldest letter seen.
 pub(super) fn dead_letter_queue(
-    url: &str,
+    name: &str,
     facts: &QueueFacts,
     oldest: Option<Timestamp>,
     now: Timestamp,
 ) -> Finding {
     if facts.waiting == 0 {
-        return Finding::ok(Check::DeadLetterQueue, "no letter waits").about(url);
+        return Finding::ok(Check::DeadLetterQueue, "no letter waits").about(name);
     }
     let age =
         oldest.map(|sent| format!(", the oldest seen {} old", in_words(now.duration_since(sent).as_secs())));
@@ -114,7 +114,7 @@ pub(super) fn dead_letter_queue(
         "Read their reasons, mend what they name, and replay them (README, Dead letters). They are gone when they are 14 days \
          old.",
     )
-    .about(url)
+    .about(name)
 }
 
 /// Judges the ledger.

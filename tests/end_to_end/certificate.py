@@ -23,9 +23,9 @@ _FORMS = {
 
 
 class Certificate:
-    """A self-signed certificate and its private key."""
+    """A self-signed certificate, valid for so many days from now, and its private key."""
 
-    def __init__(self, *, elliptic: bool = False) -> None:
+    def __init__(self, *, elliptic: bool = False, days: int = 365) -> None:
         self._key = (
             ec.generate_private_key(ec.SECP256R1())
             if elliptic
@@ -34,7 +34,8 @@ class Certificate:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sentinel-forwarder")])
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1)
-        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        day = datetime.timedelta(days=1)
+        builder = builder.not_valid_before(now - 30 * day).not_valid_after(now + days * day)
         self._certificate = builder.public_key(self._key.public_key()).sign(self._key, SHA256())
 
     def pem(self, form: str = "pkcs8") -> str:
@@ -48,6 +49,10 @@ class Certificate:
         """Return the SHA-1 by which Entra knows the certificate."""
         der = self._certificate.public_bytes(serialization.Encoding.DER)
         return base64.urlsafe_b64encode(hashlib.sha1(der).digest()).decode().rstrip("=")
+
+    def fingerprint(self) -> str:
+        """Return the same as Azure's portal writes it."""
+        return hashlib.sha1(self._certificate.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
 
     def check(self, assertion: str) -> None:
         """Raise unless the assertion bears the thumbprint and a signature of the key."""

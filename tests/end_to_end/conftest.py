@@ -1,6 +1,7 @@
 """One local stack for all end-to-end tests; each test that uses it finds it empty."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def stack_environment(stack: Stack) -> dict[str, str]:
     outputs = stack.outputs
     queues = outputs["WorkQueueUrl"], outputs["DeadLetterQueueUrl"]
     return function_environment(stack.endpoint, stack.standin.url, *queues, outputs["LedgerTable"])
+
+
+def keep_secret(stack: Stack, text: str) -> str:
+    """Keep a text in Secrets Manager; return its ARN."""
+    stores = stack.client("secretsmanager")
+    return str(stores.create_secret(Name=f"kept-{uuid.uuid4()}", SecretString=text)["ARN"])
 
 
 def notification(key: str) -> str:

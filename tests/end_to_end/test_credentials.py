@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from certificate import Certificate, Door
-from conftest import Start, batch
+from conftest import Start, batch, keep_secret
 from local import standin
 from local.run import counts
 from local.stack import Stack
@@ -41,17 +41,10 @@ def test_no_secret_is_needed_when_the_identity_is_federated(stack: Stack, start:
     assert stack.standin.state()["tokens"]["exchanges"] == 1
 
 
-def keep(stack: Stack, pem: str) -> str:
-    """Keep a PEM in Secrets Manager; return its ARN."""
-    stores = stack.client("secretsmanager")
-    number = len(stores.list_secrets()["SecretList"])
-    return str(stores.create_secret(Name=f"certificate-{number}", SecretString=pem)["ARN"])
-
-
 @pytest.mark.parametrize("form", ["pkcs8", "pkcs1"])
 def test_a_certificate_signs_the_assertion(stack: Stack, start: Start, form: str) -> None:
     certificate = Certificate()
-    arn = keep(stack, certificate.pem(form))
+    arn = keep_secret(stack, certificate.pem(form))
     with Door(certificate, stack.standin.url) as door:
         function = start(
             AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn, AZURE_AUTHORITY_HOST=door.url
@@ -63,7 +56,7 @@ def test_a_certificate_signs_the_assertion(stack: Stack, start: Start, form: str
 
 
 def test_the_stand_in_takes_the_assertion_by_its_claims(stack: Stack, start: Start) -> None:
-    arn = keep(stack, Certificate().pem())
+    arn = keep_secret(stack, Certificate().pem())
     function = start(AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn)
     assert function.invoke(FINDING).kind == "response"
     assert counts(stack) == {"AWSGuardDuty": 1}
@@ -80,7 +73,7 @@ def test_the_stand_in_takes_the_assertion_by_its_claims(stack: Stack, start: Sta
     ids=["no-pem", "no-certificate", "no-key", "elliptic"],
 )
 def test_a_certificate_that_will_not_do_is_said_so(stack: Stack, start: Start, pem: str, why: str) -> None:
-    arn = keep(stack, pem)
+    arn = keep_secret(stack, pem)
     function = start(AZURE_CREDENTIAL="certificate", AZURE_CLIENT_CERTIFICATE_ARN=arn)
     # It waits in the queue until it is mended.
     assert function.invoke(batch(FINDING)).body == {"batchItemFailures": [{"itemIdentifier": "0"}]}
