@@ -32,8 +32,8 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
         ),
         70025 => (
             "the application has no federated credential at all",
-            "Create one with exactly the issuer, subject and audience of the proof of identity (README, Deploy by hand, \
-             step 5). If you just did, wait some minutes.",
+            "Create one with exactly the issuer, subject and audience of the proof of identity (README, Deploy, \
+             step 3). If you just did, wait some minutes.",
         ),
         70021 => (
             "no federated credential has this issuer, subject and audience",

@@ -80,6 +80,8 @@ impl Claims {
             format!("subject: {subject}"),
             format!("audience: {}", self.audiences.join(" ")),
         ];
+        let token = format!("a web identity token of AWS, {ALGORITHM}, holds for {seconds} s.");
+        let trusted = "Azure must trust exactly";
         let finding = if self.algorithm != ALGORITHM {
             Finding::failed(
                 Check::Proof,
@@ -101,19 +103,12 @@ impl Claims {
         } else if self.is_about_another(role_arn) {
             Finding::warning(
                 Check::Proof,
-                format!(
-                    "AWS signs tokens for you, with {ALGORITHM}; but the doctor runs as {}, and the function as its role. \
-                     Azure must trust",
-                    self.subject
-                ),
-                "Compare these three with the federated credential (`az identity federated-credential list`): the subject \
+                format!("{token} It is about {}, as whom the doctor runs. {trusted}", self.subject),
+                "Compare these three with the federated credential (`az identity federated-credential list`): its subject \
                  is the function's role, not yours.",
             )
         } else {
-            let what = format!(
-                "AWS signs tokens for us, with {ALGORITHM}, that hold for {seconds} s. Azure must trust"
-            );
-            Finding::ok(Check::Proof, what)
+            Finding::ok(Check::Proof, format!("{token} {trusted}"))
         };
         finding.details(trust)
     }
@@ -162,7 +157,7 @@ mod tests {
         let token = token("RS256", &json!(AUDIENCE));
         let finding = judge(&Claims::read(&token).unwrap(), Some(ROLE), 700);
         assert_eq!(finding.status, Status::Ok);
-        assert!(finding.what.contains("300 s"), "{}", finding.what);
+        assert!(finding.what.contains("RS256, holds for 300 s"), "{}", finding.what);
         assert_eq!(finding.details[1], format!("subject: {ROLE}"));
         let text = finding.text(false);
         assert!(token.split('.').all(|part| !text.contains(part)));

@@ -251,8 +251,14 @@ mod tests {
 
     #[test]
     fn lines_are_wrapped_and_long_words_stay_whole() {
-        insta::assert_snapshot!(finding().text(false), @"");
-        insta::assert_snapshot!(Finding::ok(Check::Clock, "as Azure's").text(false), @"");
+        insta::assert_snapshot!(finding().text(false), @r"
+        FAIL     token of 11111111-1111-1111-1111-111111111111: Entra refuses the
+                 subject (AADSTS700213)
+                   issuer: https://00000000-0000-0000-0000-000000000000.tokens.sts.global.api.aws
+                 next: Give the federated credential exactly this subject, to the
+                       letter, upper and lower case
+        ");
+        insta::assert_snapshot!(Finding::ok(Check::Clock, "as Azure's").text(false), @"ok       clock: as Azure's");
     }
 
     #[test]

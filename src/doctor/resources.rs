@@ -157,7 +157,7 @@ pub(super) fn bucket(name: &str, facts: &BucketFacts) -> Finding {
             "it tells nobody of new objects, so none is forwarded",
             format!(
                 "aws s3api put-bucket-notification-configuration --bucket {name} --notification-configuration \
-                 '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy by hand, step 2). Only where CloudTrail's own SNS \
+                 '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy, step 2). Only where CloudTrail's own SNS \
                  topic tells of its files is it right as it is."
             ),
         )

@@ -7,24 +7,27 @@ use sentinel_forwarder::config::Config;
 use sentinel_forwarder::doctor::{Finding, Options, examine, has_failed, json, summary};
 
 const HELP: &str = "\
-The environment is that of the function: take its variables over first.
+The environment is that of the function: take its variables over first. NAME is
+FunctionName of the stack's outputs.
 
-  eval \"$(aws lambda get-function-configuration --function-name sentinel-forwarder \\
-      --query Environment.Variables --output json |
+  eval \"$(aws lambda get-function-configuration --function-name NAME \\
+    --query Environment.Variables --output json |
     python3 -c 'import json, shlex, sys
-  for name, value in json.load(sys.stdin).items():
-    print(f\"export {name}={shlex.quote(value)}\")')\"
+for pair in json.load(sys.stdin).items():
+    print(\"export %s=%s\" % tuple(map(shlex.quote, pair)))')\"
 
-AWS is asked as you, by AWS_REGION and the usual AWS_… variables. After any sign-in
-of the AWS CLI this sets them:
+AWS is asked as you, by AWS_REGION and the other AWS_… variables. After any kind
+of sign-in of the AWS CLI this sets them:
 
   eval \"$(aws configure export-credentials --format env)\"
 
 What you may not look at is skipped, and the permission that you lack is named.
 
+Exit codes: 0 nothing failed, 1 a check failed, 2 wrong usage.
+
 Examples:
   sentinelctl doctor
-  sentinelctl doctor --role-arn arn:aws:iam::123456789012:role/sentinel-forwarder
+  sentinelctl doctor --role-arn arn:aws:iam::123456789012:role/forwarder
   sentinelctl doctor --probe --output json";
 
 /// Checks a deployment end to end and says what to do next; prints no secret, token or key.
@@ -33,12 +36,12 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
-    /// Post one row to each stream of each rule; it lands in the table, stays there and is billed.
+    /// Post one row to each stream: it stays in the table and is billed.
     ///
-    /// The row says `SentinelForwarderProbe`: as `EventName` in `AWSCloudTrail`, as `ActivityType` in `AWSGuardDuty`.
+    /// Its `EventName` or `ActivityType` is `SentinelForwarderProbe`.
     #[arg(long)]
     probe: bool,
-    /// ARN of the function's role: what Azure must trust, where you are somebody else.
+    /// The function's role, which Azure must trust, where you are another.
     #[arg(long, value_name = "ARN", value_parser = parse_role)]
     role_arn: Option<String>,
     /// How the findings are written.
