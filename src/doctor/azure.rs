@@ -23,7 +23,8 @@ use crate::table::Table;
 impl<F: FnMut(&Finding)> Visit<'_, F> {
     /// The Logs Ingestion API: from the proof to the streams.
     pub(super) async fn logs_ingestion(&mut self, settings: &LogsIngestion, compression_level: u8) {
-        let proofs = || AzureProofs::new(&self.aws, settings.credential.clone(), settings.cloud);
+        let aws = self.aws.clone();
+        let proofs = || AzureProofs::new(&aws, settings.credential.clone(), settings.cloud);
         let role_arn = self.options.role_arn.as_deref();
         let needs_aws = !matches!(settings.credential, Credential::Secret(Secret::Given(_)));
         let proven = if needs_aws && !self.has_identity {
@@ -63,10 +64,10 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
             result.is_ok()
         };
         for rule in &settings.rules {
-            let of_rule = LogsIngestion { rules: vec![rule.clone()], ..settings.clone() };
-            let proofs = AzureProofs::new(&self.aws, settings.credential.clone(), settings.cloud);
-            let sink = LogsIngestionSink::new(self.client.clone(), of_rule, proofs, compression_level);
             for (table, stream) in &settings.streams {
+                // One of its own: what a stream does is no matter to the next.
+                let of_rule = LogsIngestion { rules: vec![rule.clone()], ..settings.clone() };
+                let sink = LogsIngestionSink::new(self.client.clone(), of_rule, proofs(), compression_level);
                 let stream = format!("{stream} of {}", rule.dcr_immutable_id);
                 if self.options.probe && !has_token {
                     self.note(depends_on(Check::Stream, "the token").about(stream));

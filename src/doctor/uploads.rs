@@ -109,7 +109,7 @@ mod tests {
             (
                 UploadError::Rejected { code: code("X"), request_id: code("1") },
                 Way::LogsIngestion,
-                "rule.json",
+                "the Azure template",
             ),
             (UploadError::Unavailable { what: code("503"), after: None }, Way::LogsIngestion, "Try again"),
             (UploadError::Forbidden { code: code("") }, Way::DataCollector, "LOG_ANALYTICS_WORKSPACE_ID"),

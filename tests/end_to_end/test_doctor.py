@@ -126,7 +126,7 @@ def azure(tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]]:
 
 
 def test_all_is_well_on_a_deployed_stack(stack: Stack, visit: Visit) -> None:
-    report = visit("--probe")
+    report = visit("--probe", SENTINEL_HEALTH_ROWS="true")
     assert report.code == 0
     assert set(report.with_status("ok")) == {finding["check"] for finding in report.checks}, report.checks
     proof = report.one("proof of identity")
@@ -274,7 +274,7 @@ def test_a_wrong_trust(visit: Visit, azure: Callable[..., dict[str, str]], optio
 
 def test_an_application_without_any_federated_credential(stack: Stack, visit: Visit) -> None:
     stack.standin.fault(kind="status", status=401, code="AADSTS70025", match="token")
-    visit().fails_alone("token", "AADSTS70025", "no federated credential at all", "step 5")
+    visit().fails_alone("token", "AADSTS70025", "no federated credential at all", "step 3")
 
 
 def test_an_unknown_code_is_looked_up(stack: Stack, visit: Visit) -> None:
@@ -398,7 +398,7 @@ def test_a_wrong_stream(visit: Visit) -> None:
     [
         ({"status": 401}, ["401", "AZURE_CLOUD"]),
         ({"status": 403, "code": "OperationFailed"}, ["403 OperationFailed", "Monitoring Metrics Publisher", "30 minutes"]),
-        ({"status": 400, "code": "InvalidTransformOutput"}, ["400 InvalidTransformOutput", "rule.json"]),
+        ({"status": 400, "code": "InvalidTransformOutput"}, ["400 InvalidTransformOutput", "the Azure template"]),
         ({"status": 503, "retry_after": 60}, ["503", "Try again"]),
     ],
     ids=["401", "403", "400", "503"],
