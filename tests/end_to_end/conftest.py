@@ -24,6 +24,14 @@ def session_stack() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(scope="session")
+def full_stack() -> Iterator[Stack]:
+    """Another one, with what is off by default switched on."""
+    exit_on_signals()
+    with Stack(Binaries.built(), AlarmEmail="alarms@example.com") as stack:
+        yield stack
+
+
 @pytest.fixture
 def stack(session_stack: Stack) -> Stack:
     """The stack with empty queues, an empty ledger, no rows and no faults."""
