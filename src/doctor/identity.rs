@@ -10,11 +10,14 @@ use super::claims::Claims;
 use super::finding::{Check, Finding};
 use super::validity::Validity;
 use crate::aws::{Caller, LookError, is_denial};
-use crate::config::{Cloud, Credential, Secret};
+use crate::config::{Cloud, Credential};
 use crate::credential::{Proof, ProofError};
 use crate::json::hex;
 use crate::sentinel::{Certificate, ExchangeError};
 
+/// What reading a secret takes.
+const READING: &str =
+    "secretsmanager:GetSecretValue (of a parameter ssm:GetParameter), or kms:Decrypt on its key";
 /// Entra's codes for a subject that it does not trust.
 const SUBJECT_CODES: [u32; 3] = [70021, 700_213, 7_002_131];
 
@@ -118,20 +121,10 @@ fn certificate_found(certificate: &Certificate, now: Timestamp) -> Finding {
 fn unproven(error: &ProofError, credential: &Credential) -> Finding {
     let (variable, action) = match credential {
         Credential::Federated => ("", "sts:GetWebIdentityToken"),
-        Credential::Secret(secret) => ("AZURE_CLIENT_SECRET_ARN", reading(secret)),
-        Credential::Certificate(secret) => ("AZURE_CLIENT_CERTIFICATE_ARN", reading(secret)),
+        Credential::Secret(_) => ("AZURE_CLIENT_SECRET_ARN", READING),
+        Credential::Certificate(_) => ("AZURE_CLIENT_CERTIFICATE_ARN", READING),
     };
     unread(error, variable, action)
-}
-
-/// The action that reading a secret is.
-const fn reading(secret: &Secret) -> &'static str {
-    match secret {
-        Secret::Arn(_) => {
-            "secretsmanager:GetSecretValue (of a parameter ssm:GetParameter, and kms:Decrypt on the key)"
-        }
-        Secret::Given(_) => "nothing",
-    }
 }
 
 /// Why a secret of that variable could not be read; without a variable, it is the web identity token.
@@ -170,7 +163,7 @@ pub(super) fn workspace_key(read: &Result<bool, ProofError>) -> Finding {
                 "Put the primary or secondary key of the workspace into the secret of {VARIABLE}, and nothing else."
             ),
         ),
-        Err(error) => unread(error, VARIABLE, reading(&Secret::Arn(String::new()))),
+        Err(error) => unread(error, VARIABLE, READING),
     }
 }
 
@@ -229,6 +222,7 @@ fn sentence(advice: &str) -> String {
 mod tests {
     use super::super::finding::Status;
     use super::*;
+    use crate::config::Secret;
 
     const ROLE: &str = "arn:aws:iam::123456789012:role/forwarder";
 

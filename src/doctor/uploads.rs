@@ -22,7 +22,10 @@ pub(super) fn untried(stream: &str) -> Finding {
 /// Judges the answer to a probe.
 pub(super) fn judge(stream: &str, way: Way, result: &Result<(), UploadError>) -> Finding {
     let finding = match result {
-        Ok(()) => Finding::ok(Check::Stream, format!("it took the row {PROBE}")),
+        Ok(()) => Finding::ok(
+            Check::Stream,
+            format!("it took the row {PROBE}; look for it in the table in some minutes"),
+        ),
         Err(error) => {
             let (what, next) = explained(error, way);
             Finding::failed(Check::Stream, what, next)

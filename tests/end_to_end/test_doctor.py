@@ -514,9 +514,10 @@ def test_buckets_that_are_not_named_are_skipped(visit: Visit) -> None:
 class Denier(Relay):
     """An AWS that denies some actions, as IAM does."""
 
-    def __init__(self, upstream: str, *actions: str) -> None:
+    def __init__(self, upstream: str, *actions: str, code: str = "AccessDenied") -> None:
         super().__init__(upstream)
         self._actions = actions
+        self._code = code
 
     def __enter__(self) -> "Denier":
         return self
@@ -530,9 +531,9 @@ class Denier(Relay):
         if not any(action in wanted for action in self._actions):
             return super().take(exchange, call)
         if call.header("x-amz-target"):
-            body, kind = json.dumps({"__type": "AccessDeniedException", "message": "no"}), "application/x-amz-json-1.0"
+            body, kind = json.dumps({"__type": f"{self._code}Exception", "message": "no"}), "application/x-amz-json-1.0"
         else:
-            body, kind = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>", "application/xml"
+            body, kind = f"<Error><Code>{self._code}</Code><Message>no</Message></Error>", "application/xml"
             if "Action=" in wanted:
                 body = f"<ErrorResponse>{body}</ErrorResponse>"
         exchange.answer(Answer(403, [("Content-Type", kind)], body.encode()))
@@ -553,6 +554,18 @@ def test_what_the_operator_may_not_look_at_is_skipped_with_the_permission(stack:
         finding = report.one(check)
         assert (finding["status"], permission in finding["what"]) == ("skipped", True), finding
     assert report.one("token")["status"] == "skipped"
+
+
+def test_an_account_that_signs_no_tokens(stack: Stack, visit: Visit) -> None:
+    code = "OutboundWebIdentityFederationDisabledException"
+    with Denier(stack.endpoint, "Action=GetWebIdentityToken", code=code) as aws:
+        report = visit(AWS_ENDPOINT_URL=aws.url)
+    report.fails_alone("proof of identity", code, "aws iam enable-outbound-web-identity-federation")
+
+
+def test_credentials_that_have_expired(stack: Stack, visit: Visit) -> None:
+    with Denier(stack.endpoint, "Action=GetCallerIdentity", code="ExpiredToken") as aws:
+        visit(AWS_ENDPOINT_URL=aws.url).fails_alone("AWS identity", "ExpiredToken", "Sign in again")
 
 
 def legacy(url: str, **changes: str) -> dict[str, str]:
