@@ -18,13 +18,14 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
     let (meaning, next) = match code {
         90002 | 900_023 | 90038 => (
             "this tenant does not exist in this cloud",
-            "Compare AZURE_TENANT_ID with `az account show --query tenantId`, and AZURE_CLOUD with the cloud that the \
-             tenant is in.",
+            "Compare AZURE_TENANT_ID with `az account show --query tenantId`, and AZURE_CLOUD with the cloud \
+             that the tenant is in.",
         ),
         700_016 | 700_011 | 7_000_229 => (
             "this application or managed identity does not exist in the tenant",
-            "Compare AZURE_CLIENT_ID with `clientId` of `az identity show` (or `appId` of `az ad app show`; run `az ad sp \
-             create` if it has no service principal yet), and AZURE_TENANT_ID with the tenant that it is in.",
+            "Compare AZURE_CLIENT_ID with `clientId` of `az identity show` (or `appId` of `az ad app show`; \
+             run `az ad sp create` if it has no service principal yet), and AZURE_TENANT_ID with the tenant \
+             that it is in.",
         ),
         70001 | 7_000_112 => (
             "the application is disabled",
@@ -32,34 +33,34 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
         ),
         70025 => (
             "the application has no federated credential at all",
-            "Create one with exactly the issuer, subject and audience of the proof of identity (README, Deploy, \
-             step 3). If you just did, wait some minutes.",
+            "Create one with exactly the issuer, subject and audience of the proof of identity (README, \
+             Deploy, step 3). If you just did, wait some minutes.",
         ),
         70021 => (
             "no federated credential has this issuer, subject and audience",
-            "Compare all three with the proof of identity, to the letter, upper and lower case. A credential that was \
-             created just now takes some minutes to be in force.",
+            "Compare all three with the proof of identity, to the letter, upper and lower case. A credential \
+             that was created just now takes some minutes to be in force.",
         ),
         700_211 => (
             "no federated credential has this issuer",
-            "Set the issuer of the federated credential to that of the proof of identity, to the letter and with no slash \
-             at its end. It is another one in each AWS account.",
+            "Set the issuer of the federated credential to that of the proof of identity, to the letter and \
+             with no slash at its end. It is another one in each AWS account.",
         ),
         700_212 | 7_002_121 => (
             "no federated credential has this audience",
-            "Set the audience of the federated credential to that of the proof of identity, and look whether AZURE_CLOUD \
-             is right: each cloud has an audience of its own.",
+            "Set the audience of the federated credential to that of the proof of identity, and look whether \
+             AZURE_CLOUD is right: each cloud has an audience of its own.",
         ),
         700_213 | 7_002_131 => (
             "no federated credential has this subject",
-            "Set the subject of the federated credential to the ARN of the function's role (output RoleArn of the stack), \
-             to the letter. The doctor proves your own identity: if that is not the function's role, name the role \
-             with --role-arn.",
+            "Set the subject of the federated credential to the ARN of the function's role (output RoleArn \
+             of the stack), to the letter. The doctor proves your own identity: if that is not the \
+             function's role, name the role with --role-arn.",
         ),
         50013 | 50027 | 5_002_730 => (
             "the assertion can't be read or its signature not be checked",
-            "Look whether the issuer's keys can be had from the internet (issuer, /.well-known/openid-configuration), and \
-             whether the token is signed with RS256.",
+            "Look whether the issuer's keys can be had from the internet (issuer, \
+             /.well-known/openid-configuration), and whether the token is signed with RS256.",
         ),
         700_024 => (
             "the assertion is not within the time in which it holds",
@@ -71,8 +72,8 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
         ),
         700_027 => (
             "the certificate is not registered with the application, or it has expired",
-            "Upload the certificate with this thumbprint (`az ad app credential reset --append --cert`), or put the one \
-             that is registered into the secret of AZURE_CLIENT_CERTIFICATE_ARN.",
+            "Upload the certificate with this thumbprint (`az ad app credential reset --append --cert`), or \
+             put the one that is registered into the secret of AZURE_CLIENT_CERTIFICATE_ARN.",
         ),
         7_000_214 | 1_000_502 => (
             "the certificate was revoked or is not within the time in which it is valid",
@@ -81,8 +82,8 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
         ),
         7_000_215 | 70002 => (
             "the client secret is wrong",
-            "Put the secret's value, not its id, into the secret that AZURE_CLIENT_SECRET_ARN names. If the value is lost, \
-             make a new one (`az ad app credential reset --append`).",
+            "Put the secret's value, not its id, into the secret that AZURE_CLIENT_SECRET_ARN names. If the \
+             value is lost, make a new one (`az ad app credential reset --append`).",
         ),
         7_000_222 => (
             "the client secret has expired",
@@ -95,7 +96,8 @@ pub(super) const fn advice(code: u32) -> Option<Advice> {
         ),
         500_011 | 70011 | 1_002_012 => (
             "the tenant does not know the service that the token is for",
-            "Look whether AZURE_CLOUD is the cloud that the tenant is in: each has an address of Azure Monitor of its own.",
+            "Look whether AZURE_CLOUD is the cloud that the tenant is in: each has an address of Azure \
+             Monitor of its own.",
         ),
         53003 => (
             "a policy of Conditional Access blocks the identity",

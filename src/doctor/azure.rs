@@ -123,7 +123,8 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
             Err(why) => Finding::failed(
                 check,
                 format!("{authority} does not answer ({why})"),
-                "Look whether AZURE_CLOUD and AZURE_AUTHORITY_HOST are right, and whether Entra can be reached from here.",
+                "Look whether AZURE_CLOUD and AZURE_AUTHORITY_HOST are right, and whether Entra can be \
+                 reached from here.",
             ),
         };
         let has_it = finding.status == Status::Ok;
@@ -142,8 +143,8 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
                 Check::Endpoint,
                 format!("it does not answer ({why})"),
                 format!(
-                    "Compare {variable} with Azure's portal, and look whether the host can be reached from here: with private \
-                     link it is known inside the network alone."
+                    "Compare {variable} with Azure's portal, and look whether the host can be reached from \
+                     here: with private link it is known inside the network alone."
                 ),
             ),
         };

@@ -86,7 +86,8 @@ impl Claims {
             Finding::failed(
                 Check::Proof,
                 format!("the web identity token is signed with {}", self.algorithm),
-                "Entra takes RS256 alone, and RS256 was asked for: look who answers for STS (AWS_ENDPOINT_URL_STS).",
+                "Entra takes RS256 alone, and RS256 was asked for: look who answers for STS \
+                 (AWS_ENDPOINT_URL_STS).",
             )
         } else if self.audiences != [audience] {
             Finding::failed(
@@ -104,8 +105,8 @@ impl Claims {
             Finding::warning(
                 Check::Proof,
                 format!("{token} It is about {}, as whom the doctor runs. {trusted}", self.subject),
-                "Compare these three with the federated credential (`az identity federated-credential list`): its subject \
-                 is the function's role, not yours.",
+                "Compare these three with the federated credential (`az identity federated-credential \
+                 list`): its subject is the function's role, not yours.",
             )
         } else {
             Finding::ok(Check::Proof, format!("{token} {trusted}"))

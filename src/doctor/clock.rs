@@ -32,8 +32,8 @@ pub(super) fn judge(glances: &[Glance]) -> Finding {
     let (seconds, off) = (ahead.as_secs().unsigned_abs(), ahead.abs());
     let direction = if ahead.is_negative() { "behind" } else { "ahead of" };
     let what = format!("this machine's clock is {seconds} s {direction} Azure's");
-    let next = "Set this machine's clock (NTP): a proof of identity that it dates wrongly is refused. The function's own clock \
-                is AWS's.";
+    let next = "Set this machine's clock (NTP): a proof of identity that it dates wrongly is refused. The \
+                function's own clock is AWS's.";
     if off > FAILURE {
         Finding::failed(Check::Clock, what, next)
     } else if off > WARNING {

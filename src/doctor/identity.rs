@@ -23,8 +23,9 @@ const SUBJECT_CODES: [u32; 3] = [70021, 700_213, 7_002_131];
 
 /// Judges who we are at AWS.
 pub(super) fn aws(caller: &Result<Caller, LookError>, role_arn: Option<&str>) -> Finding {
-    const EXPORT: &str = "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; after any kind of sign-in of the AWS \
-                          CLI, `eval \"$(aws configure export-credentials --format env)\"` does it.";
+    const EXPORT: &str = "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; after any kind \
+                          of sign-in of the AWS CLI, `eval \"$(aws configure export-credentials --format \
+                          env)\"` does it.";
     let check = Check::AwsIdentity;
     match caller {
         Ok(Caller { arn, account }) => match role_arn {
@@ -53,7 +54,8 @@ pub(super) fn aws(caller: &Result<Caller, LookError>, role_arn: Option<&str>) ->
         Err(LookError::Missing { code } | LookError::Unavailable { code }) => Finding::failed(
             check,
             format!("STS can't be reached ({code})"),
-            "Look whether AWS can be reached from here, and whether AWS_REGION and AWS_ENDPOINT_URL are right.",
+            "Look whether AWS can be reached from here, and whether AWS_REGION and AWS_ENDPOINT_URL are \
+             right.",
         ),
     }
 }
@@ -97,7 +99,8 @@ pub(super) fn proof(
             Err(why) => none(Finding::failed(
                 Check::Proof,
                 format!("the certificate's secret won't do: {why}"),
-                "Put the PEM of the certificate and of its RSA private key into the secret of AZURE_CLIENT_CERTIFICATE_ARN.",
+                "Put the PEM of the certificate and of its RSA private key into the secret of \
+                 AZURE_CLIENT_CERTIFICATE_ARN.",
             )),
         },
         Err(error) => none(unproven(error, credential)),
@@ -160,7 +163,8 @@ pub(super) fn workspace_key(read: &Result<bool, ProofError>) -> Finding {
             Check::Proof,
             "the workspace's key is no base64",
             format!(
-                "Put the primary or secondary key of the workspace into the secret of {VARIABLE}, and nothing else."
+                "Put the primary or secondary key of the workspace into the secret of {VARIABLE}, and \
+                 nothing else."
             ),
         ),
         Err(error) => unread(error, VARIABLE, READING),
@@ -180,8 +184,8 @@ pub(super) fn token(result: &Result<Duration, ExchangeError>, is_about_another: 
             Finding::warning(
                 check,
                 format!("Entra does not trust your own subject ({}), and need not", named(codes)),
-                "Compare the federated credential with the proof of identity by eye. To be sure, run the doctor with the \
-                 credentials of the function's role.",
+                "Compare the federated credential with the proof of identity by eye. To be sure, run the \
+                 doctor with the credentials of the function's role.",
             )
         }
         Err(ExchangeError::Refused { status, codes }) => refused(check, *status, codes),

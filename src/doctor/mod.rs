@@ -95,8 +95,9 @@ fn configuration(config: &Result<Config, Problems>) -> Finding {
                 1 => "1 problem".to_owned(),
                 count => format!("{count} problems"),
             };
-            let next = "Set the variables right (README, Configuration). Those of a deployed function are shown by `aws lambda \
-                        get-function-configuration --function-name NAME --query Environment.Variables`.";
+            let next = "Set the variables right (README, Configuration). Those of a deployed function are \
+                        shown by `aws lambda get-function-configuration --function-name NAME --query \
+                        Environment.Variables`.";
             Finding::failed(check, what, next).details(problems.clone())
         }
         Ok(Config { api: Api::LogsIngestion(settings), .. }) => {

@@ -22,7 +22,8 @@ fn record(table: Table, now: Timestamp) -> serde_json::Value {
     let (id, time) = (Uuid::new_v4().to_string(), now.to_string());
     match table {
         Table::AwsCloudTrail => json!({
-            "eventID": id, "eventTime": time, "eventName": PROBE, "eventSource": "sentinel-forwarder", "readOnly": true,
+            "eventID": id, "eventTime": time, "eventName": PROBE, "eventSource": "sentinel-forwarder",
+            "readOnly": true,
         }),
         Table::AwsGuardDuty => json!({
             "id": id, "createdAt": time, "updatedAt": time, "type": PROBE, "severity": 0,

@@ -39,7 +39,8 @@ pub(super) fn unseen(check: Check, about: &str, variable: &str, error: &LookErro
             check,
             format!("AWS does not tell ({code})"),
             format!(
-                "Look whether {variable} and AWS_REGION are right and whether AWS can be reached, then try again."
+                "Look whether {variable} and AWS_REGION are right and whether AWS can be reached, then try \
+                 again."
             ),
         ),
     };
@@ -63,7 +64,8 @@ pub(super) fn work_queue(name: &str, facts: &QueueFacts, dead_letter_arn: Option
             Check::WorkQueue,
             "it has no redrive policy: a message that always crashes the function is lost in the end",
             format!(
-                "Give it the redrive policy of template.yaml: to the dead letter queue after {RECEIPTS} receipts."
+                "Give it the redrive policy of template.yaml: to the dead letter queue after {RECEIPTS} \
+                 receipts."
             ),
         ),
         Some(redrive) if dead_letter_arn.is_some_and(|arn| arn != redrive.dead_letter_target_arn) => {
@@ -111,8 +113,8 @@ pub(super) fn dead_letter_queue(
     Finding::warning(
         Check::DeadLetterQueue,
         format!("{letters}{}", age.unwrap_or_default()),
-        "Read their reasons, mend what they name, and replay them (README, Dead letters). They are gone when they are 14 days \
-         old.",
+        "Read their reasons, mend what they name, and replay them (README, Dead letters). They are gone when \
+         they are 14 days old.",
     )
     .about(name)
 }
@@ -123,7 +125,8 @@ pub(super) fn ledger(table: &str, facts: &TableFacts) -> Finding {
         Finding::failed(
             Check::Ledger,
             format!("its key is {}, not {LEDGER_KEY}", facts.keys.join(", ")),
-            "Name a table whose one key is the partition key pk, a string: the key can't be changed, so make a new table.",
+            "Name a table whose one key is the partition key pk, a string: the key can't be changed, so make \
+             a new table.",
         )
     } else if !matches!(facts.status.as_str(), "ACTIVE" | "UPDATING") {
         Finding::failed(
@@ -156,9 +159,10 @@ pub(super) fn bucket(name: &str, facts: &BucketFacts) -> Finding {
             Check::Bucket,
             "it tells nobody of new objects, so none is forwarded",
             format!(
-                "aws s3api put-bucket-notification-configuration --bucket {name} --notification-configuration \
-                 '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy, step 2). Only where CloudTrail's own SNS \
-                 topic tells of its files is it right as it is."
+                "aws s3api put-bucket-notification-configuration --bucket {name} \
+                 --notification-configuration '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy by \
+                 hand, step 2). Only where CloudTrail's own SNS topic tells of its files is it right as it \
+                 is."
             ),
         )
     } else {

@@ -38,31 +38,36 @@ fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
     match (error, way) {
         (UploadError::Unauthorized { what }, Way::LogsIngestion) => (
             format!("the token is not taken ({what})"),
-            "Look whether AZURE_CLOUD is the cloud that the rule is in, and AZURE_TENANT_ID the tenant of its subscription.",
+            "Look whether AZURE_CLOUD is the cloud that the rule is in, and AZURE_TENANT_ID the tenant of \
+             its subscription.",
         ),
         (UploadError::Forbidden { code }, Way::LogsIngestion) => (
             format!("the identity may not publish to the rule (403 {code})"),
-            "Assign it the role Monitoring Metrics Publisher on this very rule (README, Deploy, step 3): az role \
-             assignment create --assignee-object-id PRINCIPAL --assignee-principal-type ServicePrincipal --role \
-             3913510d-42f4-4e42-8a64-420c390055eb --scope RULE. Owner is not enough. If you just did, wait up to 30 minutes.",
+            "Assign it the role Monitoring Metrics Publisher on this very rule (README, Deploy by hand, step \
+             6): az role assignment create --assignee-object-id PRINCIPAL --assignee-principal-type \
+             ServicePrincipal --role 3913510d-42f4-4e42-8a64-420c390055eb --scope RULE. Owner is not enough. \
+             If you just did, wait up to 30 minutes.",
         ),
         (UploadError::Misconfigured { code, status: 400 }, _) => (
             format!("the rule has no such stream (400 {code})"),
-            "Compare the streams of the rule (`az monitor data-collection rule show`, streamDeclarations and dataFlows) with \
-             SENTINEL_STREAMS, or declare it (README, Deploy, step 3).",
+            "Compare the streams of the rule (`az monitor data-collection rule show`, streamDeclarations and \
+             dataFlows) with SENTINEL_STREAMS, or declare it (README, Deploy, step 3).",
         ),
         (UploadError::Misconfigured { code, status }, Way::LogsIngestion) => (
             format!("there is no such rule at this endpoint ({status} {code})"),
-            "Compare SENTINEL_DCR_ID with the rule's immutableId and SENTINEL_ENDPOINT with its endpoints.logsIngestion (`az \
-             monitor data-collection rule show`): the id is not the rule's name, and both must be of the same rule.",
+            "Compare SENTINEL_DCR_ID with the rule's immutableId and SENTINEL_ENDPOINT with its \
+             endpoints.logsIngestion (`az monitor data-collection rule show`): the id is not the rule's \
+             name, and both must be of the same rule.",
         ),
         (UploadError::Rejected { code, request_id }, Way::LogsIngestion) => (
             format!("it does not take the row (400 {code}, request {request_id})"),
-            "Compare the stream's columns and the transformation with the Azure template (README, Deploy, step 3).",
+            "Compare the stream's columns and the transformation with the Azure template (README, Deploy by hand, \
+             step 4).",
         ),
         (UploadError::Unavailable { what, .. }, _) => (
             format!("it is not to be had for now ({what})"),
-            "Try again in some minutes; the function does so by itself. If it lasts, look at Azure's status and the network.",
+            "Try again in some minutes; the function does so by itself. If it lasts, look at Azure's status \
+             and the network.",
         ),
         (
             UploadError::Unauthorized { .. }
@@ -71,8 +76,8 @@ fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
             Way::DataCollector,
         ) => (
             format!("the workspace does not take its key ({})", error.status().unwrap_or_default()),
-            "Compare LOG_ANALYTICS_WORKSPACE_ID and the key with the workspace, and look at the check of the clock: a signature \
-             holds for 15 minutes.",
+            "Compare LOG_ANALYTICS_WORKSPACE_ID and the key with the workspace, and look at the check of the \
+             clock: a signature holds for 15 minutes.",
         ),
         (
             UploadError::Rejected { .. }

@@ -45,8 +45,8 @@ impl Validity {
 
     /// Judges it; `thumbprint` is how Azure's portal writes it.
     pub(super) fn judge(self, thumbprint: &str, now: Timestamp) -> Finding {
-        const NEXT: &str = "Make a new certificate, upload it to the application, and put it with its private key into the secret of \
-                            AZURE_CLIENT_CERTIFICATE_ARN.";
+        const NEXT: &str = "Make a new certificate, upload it to the application, and put it with its \
+                            private key into the secret of AZURE_CLIENT_CERTIFICATE_ARN.";
         let soon = now.checked_add((RENEW_BEFORE_DAYS * 24).hours()).unwrap_or(Timestamp::MAX);
         let finding = if now < self.from {
             Finding::failed(Check::Proof, "the certificate is not valid yet", NEXT)
