@@ -43,8 +43,8 @@ fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
         ),
         (UploadError::Forbidden { code }, Way::LogsIngestion) => (
             format!("the identity may not publish to the rule (403 {code})"),
-            "Assign it the role Monitoring Metrics Publisher on this very rule (README, Deploy by hand, step \
-             6): az role assignment create --assignee-object-id PRINCIPAL --assignee-principal-type \
+            "Assign it the role Monitoring Metrics Publisher on this very rule (README, Deploy, step 3): \
+             az role assignment create --assignee-object-id PRINCIPAL --assignee-principal-type \
              ServicePrincipal --role 3913510d-42f4-4e42-8a64-420c390055eb --scope RULE. Owner is not enough. \
              If you just did, wait up to 30 minutes.",
         ),
@@ -61,8 +61,8 @@ fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
         ),
         (UploadError::Rejected { code, request_id }, Way::LogsIngestion) => (
             format!("it does not take the row (400 {code}, request {request_id})"),
-            "Compare the stream's columns and the transformation with the Azure template (README, Deploy by hand, \
-             step 4).",
+            "Compare the stream's columns and the transformation with the Azure template (README, Deploy, \
+             step 3).",
         ),
         (UploadError::Unavailable { what, .. }, _) => (
             format!("it is not to be had for now ({what})"),
