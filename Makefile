@@ -116,9 +116,9 @@ machete: $(MACHETE_STAMP) ## Check for dependencies that nothing uses
 	.tools/bin/cargo-machete --skip-target-dir
 
 .PHONY: template
-template: $(DEPLOY_STAMP) ## Lint template.yaml
+template: $(DEPLOY_STAMP) ## Lint the templates
 	$(DEPLOY)/sam validate --lint --template template.yaml
-	$(DEPLOY)/cfn-lint template.yaml
+	$(DEPLOY)/cfn-lint template.yaml deploy/*.yaml
 
 # A machine without the other processor's standard library builds for itself, unless a processor was asked for.
 .PHONY: build
