@@ -15,6 +15,11 @@ from local.processes import Child, Failure, free_port, wait_for
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
+# The account of the emulator and another one are of this organisation, no other is.
+ORGANIZATION = "o-exampleorg1"
+MEMBER = "111111111111"
+# A bucket of that other account.
+LOG_ARCHIVE = "example-log-archive"
 _SERVICES = (
     "cloudformation,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,secretsmanager,sns,sqs,ssm,sts"
 )
@@ -62,6 +67,7 @@ class Emulator:
             "S3_DATA_DIR": str(scratch / "s3"),
             "STATE_DIR": str(scratch / "state"),
             "MINISTACK_REGION": REGION,
+            "ORGANIZATION": ",".join([ORGANIZATION, ACCOUNT, MEMBER]),
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             # The functions inherit it: their SDK clients call back to this emulator.
@@ -82,13 +88,14 @@ class Emulator:
 
 
 @cache
-def client(endpoint: str, service: str) -> Any:
+def client(endpoint: str, service: str, account: str = ACCOUNT, region: str = REGION) -> Any:
     """Return a boto3 client that can reach nothing but the emulator; making one takes longer than a call."""
     return boto3.client(
         service,
         endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
+        region_name=region,
+        # The emulator takes twelve digits for the account.
+        aws_access_key_id=account,
         aws_secret_access_key="test",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 2}),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.deployment import BUCKET
+from local.emulator import LOG_ARCHIVE, ORGANIZATION
 from local.objects import objects
 from local.processes import exit_on_signals, wait_for
 from local.runtime_api import Function, function_environment
@@ -28,7 +29,8 @@ def session_stack() -> Iterator[Stack]:
 def full_stack() -> Iterator[Stack]:
     """Another one, with what is off by default switched on."""
     exit_on_signals()
-    with Stack(Binaries.built(), AlarmEmail="alarms@example.com") as stack:
+    parameters = {"AlarmEmail": "alarms@example.com", "OrganizationId": ORGANIZATION, "BucketName": LOG_ARCHIVE}
+    with Stack(Binaries.built(), **parameters) as stack:
         yield stack
 
 
