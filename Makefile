@@ -21,6 +21,7 @@ LOCAL := .tools/local/bin/python
 DEPLOY := .tools/deploy/bin
 LOCAL_STAMP := .tools/local.stamp
 DEPLOY_STAMP := .tools/deploy.stamp
+POLICY_STAMP := .tools/policy.stamp
 MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
 DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
 FUZZ_STAMP := .tools/fuzz-$(FUZZ_VERSION).stamp
@@ -68,7 +69,7 @@ large: binaries release $(LOCAL_STAMP) ## Forward one file of 1 GB with 128 MB a
 	@$(LOCAL) -m local.large target/release/sentinel-forwarder
 
 .PHONY: check
-check: fmt clippy test doc floors deny machete template ## Run all that CI runs
+check: fmt clippy test doc floors deny machete template policy ## Run all that CI runs
 
 .PHONY: bench
 bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
@@ -120,6 +121,11 @@ template: $(DEPLOY_STAMP) ## Lint the templates
 	$(DEPLOY)/sam validate --lint --template template.yaml
 	$(DEPLOY)/cfn-lint template.yaml deploy/*.yaml
 
+# Each finding that is passed over has its reason beside it in the template.
+.PHONY: policy
+policy: $(POLICY_STAMP) ## Check the templates against security rules
+	.tools/policy/bin/checkov --framework cloudformation --skip-download --compact --quiet --file template.yaml deploy/*.yaml
+
 # A machine without the other processor's standard library builds for itself, unless a processor was asked for.
 .PHONY: build
 build: $(DEPLOY_STAMP) ## Build the function for Lambda into target/lambda (ARCH=arm64 or x86_64)
@@ -164,6 +170,9 @@ $(LOCAL_STAMP): local/requirements-local.txt
 
 $(DEPLOY_STAMP): local/requirements-deploy.txt
 	$(call venv,deploy,$<,$@)
+
+$(POLICY_STAMP): local/requirements-policy.txt
+	$(call venv,policy,$<,$@)
 
 $(MACHETE_STAMP):
 	$(call crate,cargo-machete,$(MACHETE_VERSION),$@)
