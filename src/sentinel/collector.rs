@@ -16,7 +16,7 @@ use sha2::Sha256;
 use super::ingestion::{ask_again, kind_of, taken};
 use super::{LogSink, UploadCosts, UploadError};
 use crate::deadline::Deadline;
-use crate::table::Table;
+use crate::table::{TIME_GENERATED, Table};
 
 const POST_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -55,7 +55,7 @@ impl DataCollectorSink {
             .header("content-type", "application/json")
             .header("log-type", table.name())
             .header("x-ms-date", date)
-            .header("time-generated-field", "TimeGenerated")
+            .header("time-generated-field", TIME_GENERATED)
             .body(body.clone())
             .send()
             .await;

@@ -4,9 +4,10 @@
 
 use super::call::Call;
 use super::refusal::Flaw;
-use super::row::{self, Judged, TIME_GENERATED, Terms};
+use super::row::{self, Judged, Terms};
 use super::settings::Settings;
 use super::token::{BadBearer, Tokens};
+use crate::table::TIME_GENERATED;
 use flate2::bufread::MultiGzDecoder;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;

@@ -11,9 +11,6 @@ use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::fmt;
 
-/// The column that the service replaces when it is too far from the time of receipt.
-pub(super) const TIME_GENERATED: &str = "TimeGenerated";
-
 /// Older than this, `TimeGenerated` is replaced:
 /// <https://learn.microsoft.com/azure/azure-monitor/logs/logs-ingestion-api-overview>.
 const OLDEST: SignedDuration = SignedDuration::from_hours(48);

@@ -6,8 +6,9 @@
 
 use jiff::Timestamp;
 
+use super::Table;
 use super::map::Rule::{Boolean, EventTime, Guid, Json, Kept, Nested, Text, Time};
-use super::map::{Mapper, Member};
+use super::map::{Mapper, Member, check, check_text};
 use crate::json;
 use crate::record::RowFacts;
 
@@ -80,6 +81,21 @@ const TLS_DETAILS: &[Member] = &[
     ("clientProvidedHostHeader", Text("ClientProvidedHostHeader")),
 ];
 
+/// What is left over goes into it.
+const ADDITIONAL_EVENT_DATA: &str = "AdditionalEventData";
+/// The columns of the first rule of a security group's change: addresses, protocol, first and last port.
+const IP_PERMISSION: [&str; 4] = ["CidrIp", "IpProtocol", "SourcePort", "DestinationPort"];
+
+const _: () = {
+    check(Table::AwsCloudTrail, RECORD);
+    check_text(Table::AwsCloudTrail, ADDITIONAL_EVENT_DATA);
+    let mut at = 0;
+    while at < IP_PERMISSION.len() {
+        check_text(Table::AwsCloudTrail, IP_PERMISSION[at]);
+        at += 1;
+    }
+};
+
 /// Appends the row of one record.
 ///
 /// # Errors
@@ -100,12 +116,8 @@ fn ip_permission<'r>(text: &'r str, mapper: &mut Mapper<'r, '_>) {
     let first_item = |text| inside(text, "items").and_then(json::first_element);
     let permission = first_item(inside(inside(Some(text), "requestParameters"), "ipPermissions"));
     let cidr = inside(first_item(inside(permission, "ipRanges")), "cidrIp");
-    for (column, value) in [
-        ("CidrIp", cidr),
-        ("IpProtocol", inside(permission, "ipProtocol")),
-        ("SourcePort", inside(permission, "fromPort")),
-        ("DestinationPort", inside(permission, "toPort")),
-    ] {
+    let [protocol, from, to] = ["ipProtocol", "fromPort", "toPort"].map(|name| inside(permission, name));
+    for (column, value) in IP_PERMISSION.into_iter().zip([cidr, protocol, from, to]) {
         if let Some(value) = value.filter(|value| !json::is_empty(value)) {
             mapper.row.text(column, value);
         }
@@ -114,10 +126,9 @@ fn ip_permission<'r>(text: &'r str, mapper: &mut Mapper<'r, '_>) {
 
 /// Writes the record's own data, and what has no column under `unmapped` of it.
 fn additional_event_data(mapper: &mut Mapper<'_, '_>) {
-    const COLUMN: &str = "AdditionalEventData";
     if mapper.unmapped.pop().is_none() {
         if let Some(value) = mapper.kept {
-            mapper.row.json_text(COLUMN, value);
+            mapper.row.json_text(ADDITIONAL_EVENT_DATA, value);
         }
         return;
     }
@@ -140,5 +151,5 @@ fn additional_event_data(mapper: &mut Mapper<'_, '_>) {
     text.extend_from_slice(b"\"unmapped\":{");
     text.append(&mut mapper.unmapped);
     text.extend_from_slice(b"}}");
-    mapper.row.json_text(COLUMN, &String::from_utf8_lossy(&text));
+    mapper.row.json_text(ADDITIONAL_EVENT_DATA, &String::from_utf8_lossy(&text));
 }

@@ -49,6 +49,19 @@ impl Table {
     pub fn column(self, name: &str) -> Option<&'static Column> {
         self.columns().iter().find(|column| column.name == name)
     }
+
+    /// What the column of that name holds; `column` for constants.
+    pub(super) const fn kind_of(self, name: &str) -> Option<ColumnKind> {
+        let columns = self.columns();
+        let mut at = 0;
+        while at < columns.len() {
+            if is_same(columns[at].name, name) {
+                return Some(columns[at].kind);
+            }
+            at += 1;
+        }
+        None
+    }
 }
 
 /// One column of a table.
@@ -79,12 +92,51 @@ pub enum ColumnKind {
     Datetime,
 }
 
+impl ColumnKind {
+    /// Its type in a rule's stream, where there is no guid
+    /// (<https://learn.microsoft.com/azure/azure-monitor/essentials/data-collection-rule-structure#streamdeclarations>).
+    #[must_use]
+    pub const fn stream_type(self) -> &'static str {
+        match self {
+            Self::String | Self::Guid => "string",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Boolean => "boolean",
+            Self::Dynamic => "dynamic",
+            Self::Datetime => "datetime",
+        }
+    }
+
+    /// Its type in a table, in the words of the tables API
+    /// (<https://learn.microsoft.com/rest/api/loganalytics/tables/create-or-update#columntypeenum>).
+    #[must_use]
+    pub const fn table_type(self) -> &'static str {
+        match self {
+            Self::Guid => "guid",
+            Self::Datetime => "dateTime",
+            _ => self.stream_type(),
+        }
+    }
+}
+
+/// Whether two names are the same; `==` is not for constants.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 const fn column(name: &'static str, kind: ColumnKind) -> Column {
     Column { name, kind }
 }
 
 use ColumnKind::{Boolean, Datetime, Dynamic, Guid, Int, Long, String};
 
+/// When the event happened: every table has it.
+pub const TIME_GENERATED: &str = "TimeGenerated";
 /// Our own column on Microsoft's tables: the true time where the service replaces `TimeGenerated`.
 pub const EVENT_TIME: &str = "EventTime_CF";
 
@@ -126,7 +178,7 @@ const AWS_CLOUD_TRAIL: &[Column] = &[
     column("SharedEventId", Guid),
     column("SourceIpAddress", String),
     column("SourcePort", String),
-    column("TimeGenerated", Datetime),
+    column(TIME_GENERATED, Datetime),
     column("TlsVersion", String),
     column("UserAgent", String),
     column("UserIdentityAccessKeyId", String),
@@ -155,13 +207,13 @@ const AWS_GUARD_DUTY: &[Column] = &[
     column("ServiceDetails", Dynamic),
     column("Severity", Int),
     column("TimeCreated", Datetime),
-    column("TimeGenerated", Datetime),
+    column(TIME_GENERATED, Datetime),
     column("Title", String),
     column(EVENT_TIME, Datetime),
 ];
 
 const HEALTH: &[Column] = &[
-    column("TimeGenerated", Datetime),
+    column(TIME_GENERATED, Datetime),
     column("FunctionName", String),
     column("FunctionVersion", String),
     column("AwsAccountId", String),

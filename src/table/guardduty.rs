@@ -8,8 +8,9 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
+use super::Table;
 use super::map::Rule::{Dynamic, EventTime, Floor, Text, Time};
-use super::map::{Mapper, Member};
+use super::map::{Mapper, Member, check};
 use crate::json;
 use crate::record::RowFacts;
 
@@ -29,6 +30,8 @@ const FINDING: &[Member] = &[
     ("title", Text("Title")),
     ("description", Text("Description")),
 ];
+
+const _: () = check(Table::AwsGuardDuty, FINDING);
 
 /// Appends the row of one finding.
 ///

@@ -4,11 +4,12 @@
 use jiff::Timestamp;
 
 use super::map::Rule::{Dynamic, EventTime, Long, Text};
-use super::map::{Mapper, Member};
+use super::map::{Mapper, Member, check};
+use super::{TIME_GENERATED, Table};
 use crate::record::RowFacts;
 
 const RUN: &[Member] = &[
-    ("TimeGenerated", EventTime),
+    (TIME_GENERATED, EventTime),
     ("FunctionName", Text("FunctionName")),
     ("FunctionVersion", Text("FunctionVersion")),
     ("AwsAccountId", Text("AwsAccountId")),
@@ -36,6 +37,8 @@ const RUN: &[Member] = &[
     ("Tables", Dynamic("Tables")),
     ("Reasons", Dynamic("Reasons")),
 ];
+
+const _: () = check(Table::Health, RUN);
 
 /// Appends the row of one run.
 ///

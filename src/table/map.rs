@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::EVENT_TIME;
 use super::row::{RowWriter, is_guid, time_of};
+use super::{ColumnKind, EVENT_TIME, TIME_GENERATED, Table};
 use crate::json;
 use crate::record::RowFacts;
 
@@ -45,6 +45,32 @@ pub(super) enum Rule {
 
 /// A member's name and what it becomes.
 pub(super) type Member = (&'static str, Rule);
+
+/// Stops the build unless the table has every column that the rules name, and each takes what its rule makes.
+pub(super) const fn check(table: Table, members: &[Member]) {
+    assert!(members.len() <= MOST_MEMBERS, "one table of rules names too many members");
+    let mut at = 0;
+    while at < members.len() {
+        match members[at].1 {
+            Rule::Text(name) | Rule::Json(name) => check_text(table, name),
+            Rule::Dynamic(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Dynamic))),
+            Rule::Boolean(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Boolean))),
+            Rule::Guid(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Guid))),
+            Rule::Time(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Datetime))),
+            Rule::EventTime => assert!(matches!(table.kind_of(TIME_GENERATED), Some(ColumnKind::Datetime))),
+            Rule::Floor(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Int))),
+            Rule::Long(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Long))),
+            Rule::Kept => {}
+            Rule::Nested(members) => check(table, members),
+        }
+        at += 1;
+    }
+}
+
+/// Stops the build unless the table has this column, and it takes text.
+pub(super) const fn check_text(table: Table, name: &str) {
+    assert!(matches!(table.kind_of(name), Some(ColumnKind::String)), "no such column, or it takes no text");
+}
 
 /// The most members that one table of rules names.
 const MOST_MEMBERS: usize = 32;
@@ -166,7 +192,7 @@ impl<'r, 'o> Mapper<'r, 'o> {
             Rule::EventTime => match time_of(value) {
                 Some((time, text)) => {
                     self.facts.event_time = Some(time);
-                    self.row.plain("TimeGenerated", &text);
+                    self.row.plain(TIME_GENERATED, &text);
                 }
                 None => self.leave(name, value),
             },
@@ -223,7 +249,7 @@ impl<'r, 'o> Mapper<'r, 'o> {
     /// Ends the row: the time of reading where the record has none, the true time where the service would replace it.
     pub(super) fn end(mut self, now: Timestamp) -> RowFacts {
         match self.facts.event_time {
-            None => self.row.time("TimeGenerated", now),
+            None => self.row.time(TIME_GENERATED, now),
             Some(time) if now.duration_since(time) > OLDEST || time.duration_since(now) > NEWEST => {
                 self.row.time(EVENT_TIME, time);
             }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use thiserror::Error;
 
-pub use columns::{Column, ColumnKind, EVENT_TIME, Table};
+pub use columns::{Column, ColumnKind, EVENT_TIME, TIME_GENERATED, Table};
 pub use row::MAX_FIELD_BYTES;
 
 use crate::json;

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::map::Rule::{self, Boolean, Dynamic, Floor, Guid, Json, Long, Nested, Text, Time};
 use super::*;
 
 const NOW: &str = "2026-05-04T12:00:00Z";
@@ -107,6 +108,40 @@ fn the_columns_are_those_of_the_documented_tables() {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), table.columns().len(), "{}", table.name());
+    }
+}
+
+#[test]
+fn a_rule_that_fits_no_column_stops_the_build() {
+    let stops =
+        |rule: Rule| std::panic::catch_unwind(|| map::check(Table::AwsCloudTrail, &[("m", rule)])).is_err();
+    const RIGHT: &[map::Member] = &[
+        ("a", Text("Category")),
+        ("b", Json("Resources")),
+        ("c", Guid("AwsEventId")),
+        ("d", Boolean("ReadOnly")),
+        ("e", Time("SessionCreationDate")),
+        ("f", Rule::EventTime),
+        ("g", Rule::Kept),
+    ];
+    const WRONG: &[map::Member] = &[("a", Text("Category")), ("b", Text("Categories"))];
+    assert!(!stops(Nested(RIGHT)));
+    assert!(stops(Nested(WRONG)));
+    for wrong in [
+        Text("category"),
+        Text("CategoryOfEvent"),
+        Text("Cat"),
+        Text(""),
+        Text("AwsEventId"),
+        Json("SessionCreationDate"),
+        Guid("AwsRequestId_"),
+        Boolean("Category"),
+        Time("EventName"),
+        Dynamic("Resources"),
+        Floor("SourcePort"),
+        Long("SourcePort"),
+    ] {
+        assert!(stops(wrong));
     }
 }
 
