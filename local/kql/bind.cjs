@@ -1,0 +1,40 @@
+// Binds KQL with Microsoft's own binder: standard input {"tables": {name: {column: type}}, "texts": {name: {"text", "source"?}}},
+// standard output {name: {"faults": [text], "columns": {name: type}}}. `source` gives the columns of a transform's input.
+"use strict";
+const { readFileSync } = require("node:fs");
+const { createRequire } = require("node:module");
+
+// The package is translated from .NET: it hangs its names on the global object, and its runtime comes first.
+const requireTool = createRequire(`${process.argv[2]}/`);
+requireTool("@kusto/language-service-next/bridge.min.js");
+requireTool("@kusto/language-service-next/Kusto.Language.Bridge.min.js");
+const { KustoCode, GlobalState, Symbols } = Kusto.Language;
+
+const quoted = (name) => `['${name}']`;
+
+function table(name, columns) {
+  const schema = Object.entries(columns).map(([column, type]) => `${quoted(column)}: ${type}`);
+  return new Symbols.TableSymbol.$ctor7(name, `(${schema.join(", ")})`, null);
+}
+
+function database(tables) {
+  const symbols = Object.entries(tables).map(([name, columns]) => table(name, columns));
+  return GlobalState.Default.WithDatabase(new Symbols.DatabaseSymbol.ctor("workspace", symbols));
+}
+
+function list(things) {
+  return Array.from({ length: things.Count }, (_, index) => things.getItem(index));
+}
+
+function bind(tables, { text, source }) {
+  const code = KustoCode.ParseAndAnalyze(text, database(source ? { source } : tables));
+  const faults = list(code.GetDiagnostics()).map(
+    ({ Code, Message, Start }) => `${Code} at character ${Start}: ${Message}`,
+  );
+  const columns = code.ResultType?.Columns ? list(code.ResultType.Columns) : [];
+  return { faults, columns: Object.fromEntries(columns.map(({ Name, Type }) => [Name, Type.Name])) };
+}
+
+const { tables, texts } = JSON.parse(readFileSync(0, "utf8"));
+const bound = Object.entries(texts).map(([name, text]) => [name, bind(tables, text)]);
+process.stdout.write(JSON.stringify(Object.fromEntries(bound)));
