@@ -1,0 +1,64 @@
+"""Runs KQL on sample rows, in DuckDB."""
+
+import datetime
+import json
+import uuid
+
+import duckdb
+import duckdb_kql
+
+Row = dict[str, object]
+Columns = dict[str, str]
+
+_DUCKDB_TYPES = {
+    "bool": "BOOLEAN",
+    "datetime": "TIMESTAMP",
+    "dynamic": "JSON",
+    "guid": "UUID",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "real": "DOUBLE",
+    "string": "VARCHAR",
+}
+# Kusto keeps the time of ingestion beside the row; here it is a column of the sample.
+_INGESTED = "_IngestionTime"
+
+
+class Workspace:
+    """Tables with the rows of one sample."""
+
+    def __init__(self, now: str, tables: dict[str, Columns], rows: dict[str, list[Row]]) -> None:
+        self._now = now
+        self._connection = duckdb_kql.connect()
+        for name, columns in tables.items():
+            self._create(name, columns | {_INGESTED: "datetime"}, rows.get(name, []))
+
+    def _create(self, name: str, columns: Columns, rows: list[Row]) -> None:
+        declared = ", ".join(f'"{column}" {_DUCKDB_TYPES[kind]}' for column, kind in columns.items())
+        self._connection.execute(f'CREATE TABLE "{name}" ({declared})')
+        for row in rows:
+            values = [json.dumps(value) if isinstance(value, dict | list) else value for value in row.values()]
+            names = ", ".join(f'"{column}"' for column in row)
+            marks = ", ".join("?" * len(values))
+            self._connection.execute(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', values)
+
+    def run(self, query: str) -> list[Row]:
+        """Return the rows of a query's result as JSON would carry them."""
+        text = query.replace("ingestion_time()", _INGESTED)
+        result = duckdb_kql.query(self._connection, text, query_now=self._now)
+        return [
+            {column: _plain(value) for column, value in zip(result.columns, row, strict=True)}
+            for row in result.fetchall()
+        ]
+
+
+def _plain(value: object) -> object:
+    match value:
+        case datetime.datetime():
+            return value.isoformat() + "Z"
+        case uuid.UUID():
+            return str(value)
+        case float():
+            return round(value, 6)
+        case _:
+            return value

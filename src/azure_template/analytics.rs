@@ -1,0 +1,182 @@
+//! The analytics rules, which raise an incident when the forwarder needs someone
+//! (<https://learn.microsoft.com/azure/templates/microsoft.securityinsights/alertrules>).
+
+use serde_json::{Value, json};
+
+/// One scheduled rule. Durations are ISO 8601, as Sentinel takes them.
+struct Rule {
+    name: &'static str,
+    title: &'static str,
+    /// What is different from alert to alert, with columns of the result in braces.
+    alert: &'static str,
+    description: &'static str,
+    severity: &'static str,
+    query: &'static str,
+    frequency: &'static str,
+    period: &'static str,
+    /// How long the rule rests after an alert: only for what stays true until it is mended. A rule that looks at what
+    /// has arrived since it last ran must not rest.
+    rest: Option<&'static str>,
+    tactics: &'static [&'static str],
+    techniques: &'static [&'static str],
+    /// Columns of the result that become details of the alert.
+    details: &'static [&'static str],
+}
+
+const OF_A_FUNCTION: &[&str] = &["FunctionName", "AwsAccountId", "AwsRegion"];
+
+const RULES: [Rule; 5] = [
+    Rule {
+        name: "forwarder_silent",
+        title: "Sentinel forwarder: silent",
+        alert: "Sentinel forwarder {{FunctionName}} of {{AwsAccountId}} is silent",
+        description: "The forwarder ran within the last 3 days and has sent no health for 3 hours: either no log \
+            arrives in its account, or it can't run, or it can't reach Sentinel. Look at the alarms of its stack, at \
+            the age of the oldest message in the work queue, and at the function's log. Check that the trail still \
+            logs (`aws cloudtrail get-trail-status`): to silence a trail is an attacker's way to hide. Nothing is lost \
+            while messages wait in the queue. In an account that is quiet for hours, raise the hours in the query.",
+        severity: "High",
+        query: include_str!("queries/rules/forwarder_silent.kql"),
+        frequency: "PT1H",
+        period: "P3D",
+        rest: Some("PT6H"),
+        tactics: &["DefenseEvasion"],
+        techniques: &["T1562"],
+        details: OF_A_FUNCTION,
+    },
+    Rule {
+        name: "dead_letters",
+        title: "Sentinel forwarder: dead letters",
+        alert: "Sentinel forwarder {{FunctionName}} wrote dead letters: {{Reason}}",
+        description: "Something could not be delivered, and lies in the dead letter queue with a reason. It is not in \
+            Sentinel until it is replayed. Read the letter, mend its cause, and replay it as the forwarder's README \
+            says under \"Dead letters\": the letter itself, sent to the work queue, is delivered.",
+        severity: "Medium",
+        query: include_str!("queries/rules/dead_letters.kql"),
+        frequency: "PT1H",
+        period: "P1D",
+        rest: None,
+        tactics: &[],
+        techniques: &[],
+        details: &["FunctionName", "AwsAccountId", "AwsRegion", "Reason", "Letters"],
+    },
+    Rule {
+        name: "files_missing",
+        title: "Sentinel forwarder: log files are missing",
+        alert: "CloudTrail files are missing for forwarder {{FunctionName}}",
+        description: "A digest of CloudTrail names log files that are not in the bucket, or that were never \
+            delivered. Files that were removed or changed may be someone's tracks. Find out with \
+            `aws cloudtrail validate-logs` and the bucket's own access log; what is still in the bucket can be \
+            forwarded again by a task on the work queue.",
+        severity: "High",
+        query: include_str!("queries/rules/files_missing.kql"),
+        frequency: "PT1H",
+        period: "P1D",
+        rest: None,
+        tactics: &["DefenseEvasion"],
+        techniques: &["T1562"],
+        details: &["FunctionName", "AwsAccountId", "AwsRegion", "Files"],
+    },
+    Rule {
+        name: "action_needed",
+        title: "Sentinel forwarder: an operator is needed",
+        alert: "Sentinel forwarder {{FunctionName}} needs an operator",
+        description: "The forwarder is refused: by S3 or KMS (the bucket's or the key's policy), by Entra (the trust), \
+            or by the data collection rule (the role, the rule, or a stream). What is refused comes again and becomes \
+            a dead letter after an hour or so; mended before that, nothing more has to be done. The function's log \
+            names the refusal. A role assignment may take 30 minutes to be in force.",
+        severity: "Medium",
+        query: include_str!("queries/rules/action_needed.kql"),
+        frequency: "PT1H",
+        period: "P1D",
+        rest: None,
+        tactics: &[],
+        techniques: &[],
+        details: &["FunctionName", "AwsAccountId", "AwsRegion", "Failures"],
+    },
+    Rule {
+        name: "rows_dropped",
+        title: "Sentinel forwarder: the rule dropped rows",
+        alert: "Data collection rule {{Rule}} dropped rows of {{InputStreamId}}",
+        description: "The data collection rule took rows and then could not store them. They are not in Sentinel, and \
+            the forwarder can't know. The message says why: mostly the rule's columns or its transform do not fit the \
+            table. Deploy the template again, and forward the files of that time again by tasks on the work queue.",
+        severity: "Medium",
+        query: include_str!("queries/rules/rows_dropped.kql"),
+        frequency: "PT1H",
+        period: "P1D",
+        rest: None,
+        tactics: &[],
+        techniques: &[],
+        details: &["Rule", "InputStreamId", "OperationName", "Errors", "Message"],
+    },
+];
+
+/// The rules as resources of the workspace.
+pub(super) fn resources() -> Vec<Value> {
+    RULES.iter().map(resource).collect()
+}
+
+fn resource(rule: &Rule) -> Value {
+    let details: Value = rule.details.iter().map(|&column| (column.to_owned(), json!(column))).collect();
+    json!({
+        "condition": "[parameters('deployAnalyticsRules')]",
+        "type": "Microsoft.OperationalInsights/workspaces/providers/alertRules",
+        "apiVersion": "2024-03-01",
+        "name": format!(
+            "[concat(parameters('workspaceName'), '/Microsoft.SecurityInsights/', guid(variables('workspaceId'), 'sentinel-forwarder', '{}'))]",
+            rule.name,
+        ),
+        "kind": "Scheduled",
+        "properties": {
+            "displayName": rule.title,
+            "description": rule.description,
+            "severity": rule.severity,
+            "enabled": true,
+            "query": rule.query,
+            "queryFrequency": rule.frequency,
+            "queryPeriod": rule.period,
+            "triggerOperator": "GreaterThan",
+            "triggerThreshold": 0,
+            "suppressionEnabled": rule.rest.is_some(),
+            "suppressionDuration": rule.rest.unwrap_or(rule.frequency),
+            "tactics": rule.tactics,
+            "techniques": rule.techniques,
+            "eventGroupingSettings": {"aggregationKind": "AlertPerResult"},
+            "alertDetailsOverride": {"alertDisplayNameFormat": rule.alert},
+            "customDetails": details,
+            "incidentConfiguration": {
+                "createIncident": true,
+                "groupingConfiguration": {
+                    "enabled": true,
+                    "reopenClosedIncident": false,
+                    "lookbackDuration": "P1D",
+                    "matchingMethod": "AnyAlert",
+                },
+            },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// <https://learn.microsoft.com/azure/sentinel/surface-custom-details-in-alerts>
+    #[test]
+    fn details_keep_within_the_limits_of_sentinel() {
+        for rule in &RULES {
+            assert!(rule.details.len() <= 20, "{} has too many details", rule.name);
+            assert!(rule.details.iter().all(|name| name.len() <= 20), "{} has a detail with a long name", rule.name);
+        }
+    }
+
+    /// A rule at rest does not see what arrives, so one that looks at the last hour only would miss it.
+    #[test]
+    fn a_rule_that_looks_at_what_has_just_arrived_never_rests() {
+        for rule in &RULES {
+            assert_eq!(rule.query.contains("ingestion_time() > ago(1h)"), rule.rest.is_none(), "{}", rule.name);
+            assert_eq!(rule.frequency, "PT1H", "{}: as often as the query looks back", rule.name);
+        }
+    }
+}
