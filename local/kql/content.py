@@ -1,0 +1,120 @@
+"""Finds the KQL of a template: the transforms of its rules, and every query wherever it stands."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.kql.expression import Expressions
+
+Columns = dict[str, str]
+
+_QUERIES = Path(__file__).parents[2] / "src" / "azure_template" / "queries"
+_ALERT_RULES = "Microsoft.OperationalInsights/workspaces/providers/alertRules"
+_RULES = "Microsoft.Insights/dataCollectionRules"
+# A member of one of these names holds KQL.
+_QUERY_MEMBERS = {"query", "baseQuery", "lastDataReceivedQuery"}
+_CRITERIA = "connectivityCriteria"
+# What the types of a stream are called in KQL.
+_KQL_TYPES = {"boolean": "bool"}
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A transform of a rule, what it reads and where its rows go."""
+
+    name: str
+    text: str
+    source: Columns
+    table: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query, the columns that its owner takes from the result, and how far back its owner lets it look."""
+
+    name: str
+    text: str
+    columns: frozenset[str] = frozenset()
+    period: str | None = None
+
+
+def own_queries() -> dict[str, str]:
+    """Return the text of the project's own query files by their name."""
+    files = sorted(_QUERIES.glob("*/*.kql"))
+    return {file.relative_to(_QUERIES).with_suffix("").as_posix(): file.read_text(encoding="utf-8") for file in files}
+
+
+class Content:
+    """A template with its expressions evaluated for the default values of its parameters."""
+
+    def __init__(self, template: dict[str, object]) -> None:
+        self._resources: list[dict[str, object]] = Expressions(template).resources()
+
+    def transforms(self) -> Iterator[Transform]:
+        """Yield the transform of each flow; a flow without one passes its stream on as it is."""
+        for resource in self._of_type(_RULES):
+            rule = resource["properties"]
+            for flow in rule["dataFlows"]:
+                for stream in flow["streams"]:
+                    columns = rule["streamDeclarations"][stream]["columns"]
+                    output = flow.get("outputStream", stream)
+                    yield Transform(
+                        name=f"{stream} -> {output}",
+                        text=flow.get("transformKql", "source"),
+                        source={column["name"]: _KQL_TYPES.get(column["type"], column["type"]) for column in columns},
+                        table=output.partition("-")[2],
+                    )
+
+    def queries(self) -> Iterator[Query]:
+        """Yield every query, under the name of its file where the project has it in one."""
+        names = {text.strip(): name for name, text in own_queries().items()}
+        for resource in self._resources:
+            for place, text in _texts(resource, str(resource["type"]).rpartition("/")[2]):
+                name = names.get(text.strip(), place)
+                if resource["type"] == _ALERT_RULES:
+                    rule = resource["properties"]
+                    yield Query(name, text, frozenset(_taken(rule)), rule["queryPeriod"])
+                else:
+                    yield Query(name, text)
+
+    def _of_type(self, kind: str) -> Iterator[dict[str, object]]:
+        return (resource for resource in self._resources if resource["type"] == kind)
+
+
+def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
+    """Yield each query below a value with its place; a workbook is opened, and its parameters take their values."""
+    if isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _texts(member, f"{place}/{index}")
+    if not isinstance(value, dict):
+        return
+    for name, member in value.items():
+        below = f"{place}/{name}"
+        if name == "serializedData":
+            notebook = json.loads(member)
+            values = dict(_parameters(notebook))
+            for inner, text in _texts(notebook, below):
+                yield inner, re.sub(r"\{(\w+)\}", lambda used: values[used[1]], text)
+        elif name in _QUERY_MEMBERS and isinstance(member, str):
+            yield below, member
+        elif name == _CRITERIA:
+            for index, text in enumerate(text for criterion in member for text in criterion["value"]):
+                yield f"{below}/{index}", text
+        else:
+            yield from _texts(member, below)
+
+
+def _parameters(notebook: dict[str, object]) -> Iterator[tuple[str, str]]:
+    for item in notebook["items"]:
+        for parameter in item["content"].get("parameters", []):
+            if isinstance(parameter["value"], str):
+                yield parameter["name"], parameter["value"]
+
+
+def _taken(rule: dict[str, object]) -> Iterator[str]:
+    """Yield the columns that an alert takes from the result of its query."""
+    yield from rule.get("customDetails", {}).values()
+    for text in rule.get("alertDetailsOverride", {}).values():
+        yield from re.findall(r"\{\{(\w+)\}\}", text)

@@ -1,0 +1,77 @@
+"""The samples: rows of a workspace at one moment, and what each query must make of them, written by hand."""
+
+import datetime
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.kql.content import Columns, Query
+from local.kql.engine import Row, Workspace
+
+_FOLDER = Path(__file__).parent / "samples"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One situation."""
+
+    name: str
+    now: str
+    rows: dict[str, list[Row]]
+    expected: dict[str, list[Row]]
+
+
+def samples() -> list[Sample]:
+    """Return every sample."""
+    return [Sample(file.stem, **json.loads(file.read_text(encoding="utf-8"))) for file in sorted(_FOLDER.glob("*.json"))]
+
+
+def differences(sample: Sample, query: Query, tables: dict[str, Columns]) -> str | None:
+    """Say how the result differs from what the sample expects of this query; None if it doesn't."""
+    workspace = Workspace(sample.now, tables, _seen(sample, query.period))
+    result, expected = workspace.run(query.text), sample.expected[query.name]
+    if "order by" not in query.text:
+        result, expected = sorted(result, key=_text), sorted(expected, key=_text)
+    if result == expected:
+        return None
+    lines = [f"{query.name} on {sample.name}"]
+    lines += [f"  expected {json.dumps(row)}" for row in expected]
+    lines += [f"  returned {json.dumps(row)}" for row in result]
+    return "\n".join(lines)
+
+
+def _seen(sample: Sample, period: str | None) -> dict[str, list[Row]]:
+    """Return the rows that Sentinel lets an alert rule see: those of its period."""
+    if period is None:
+        return sample.rows
+    since = (datetime.datetime.fromisoformat(sample.now) - _duration(period)).isoformat()
+    seen = {table: [row for row in rows if _moment(row) >= since] for table, rows in sample.rows.items()}
+    return seen
+
+
+def _text(row: Row) -> str:
+    return json.dumps(row, sort_keys=True)
+
+
+def _moment(row: Row) -> str:
+    return datetime.datetime.fromisoformat(str(row["TimeGenerated"])).isoformat()
+
+
+def _duration(text: str) -> datetime.timedelta:
+    number, unit = re.fullmatch(r"PT?(\d+)([DHM])", text).groups()
+    return datetime.timedelta(**{{"D": "days", "H": "hours", "M": "minutes"}[unit]: int(number)})
+
+
+def gaps(of: list[Sample], queries: dict[str, str]) -> Iterator[str]:
+    """Say what no sample tries: each query must return rows once, and each alert rule must once return none."""
+    for name in queries:
+        results = [sample.expected[name] for sample in of if name in sample.expected]
+        if not any(results):
+            yield f"no sample expects rows of {name}"
+        if name.startswith("rules/") and all(results):
+            yield f"no sample expects {name} to stay silent"
+    for sample in of:
+        for name in sample.expected.keys() - queries.keys():
+            yield f"sample {sample.name} expects something of {name}, which is no query"
