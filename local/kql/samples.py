@@ -4,7 +4,7 @@ import datetime
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.kql.content import Columns, Query
@@ -62,6 +62,36 @@ def _moment(row: Row) -> str:
 def _duration(text: str) -> datetime.timedelta:
     number, unit = re.fullmatch(r"PT?(\d+)([DHM])", text).groups()
     return datetime.timedelta(**{{"D": "days", "H": "hours", "M": "minutes"}[unit]: int(number)})
+
+
+# What a slip of the hand makes of a query. Each must change some result.
+_SLIPS = {
+    r"\bsum\(": "max(",
+    r"\bmax\(": "min(",
+    r"\bmin\(": "max(",
+    r"\barg_max\(": "arg_min(",
+    r"\bcount\(\)": "sum(1) + 1",
+    r"\b(5|9)\d\)": "1)",
+    r"\b(\d)h\b": r"\g<1>0h",
+    r" 1e9\b": " 1e6",
+    r" > ": " < ",
+    r" < ": " > ",
+    r" and ": " or ",
+    r" or ": " and ",
+    r"\bdesc\b": "asc",
+    r"\basc\b": "desc",
+    r"\bcoalesce\((\w+), ": r"coalesce(TimeGenerated, ",
+}
+
+
+def slips(query: Query) -> Iterator[tuple[str, Query]]:
+    """Yield the query with one slip, and where it is, for each place where one can be made."""
+    for pattern, instead in _SLIPS.items():
+        for place in re.finditer(pattern, query.text):
+            text = query.text[: place.start()] + place.expand(instead) + query.text[place.end() :]
+            line = query.text.count("\n", 0, place.start()) + 1
+            where = f"{query.name}, line {line}: {place[0].strip()} for {place.expand(instead).strip()}"
+            yield where, replace(query, text=text)
 
 
 def gaps(of: list[Sample], queries: dict[str, str]) -> Iterator[str]:

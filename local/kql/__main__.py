@@ -1,0 +1,63 @@
+"""`make kql`: binds all KQL of the Azure template with Microsoft's binder, and runs the queries on sample rows."""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from local.kql.binder import Binder, planted_queries, planted_transforms
+from local.kql.content import Columns, Content, Query, Transform, own_queries
+from local.kql.samples import Sample, differences, gaps, samples, slips
+
+
+def main() -> int:
+    """Print what is wrong, or one line of what was tried."""
+    arguments = argparse.ArgumentParser(prog="python -m local.kql", description=__doc__)
+    arguments.add_argument("template", type=Path, help="the template, as it is deployed")
+    arguments.add_argument("binder", type=Path, help="the folder that @kusto/language-service-next is installed in")
+    asked = arguments.parse_args()
+    tables: dict[str, Columns] = json.load(sys.stdin)["tables"]
+    content = Content(json.loads(asked.template.read_text(encoding="utf-8")))
+    transforms, queries = list(content.transforms()), list(content.queries())
+    wrong, lines = [], []
+    for check in (_bound(Binder(asked.binder, tables), transforms, queries), _run(samples(), queries, tables)):
+        faults, line = check
+        wrong += faults
+        lines.append(line)
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)
+        return 1
+    print("KQL: " + "; ".join(lines))
+    return 0
+
+
+def _bound(binder: Binder, transforms: list[Transform], queries: list[Query]) -> tuple[list[str], str]:
+    if shutil.which("node") is None:
+        return [], "NOT bound, since node is not installed"
+    found = binder.faults(transforms, queries)
+    wrong = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+    planted = binder.faults(list(planted_transforms(transforms)), list(planted_queries(queries, binder.tables)))
+    wrong += [f"the binder misses a planted fault: {name}" for name, faults in planted.items() if not faults]
+    line = f"{len(transforms)} transforms and {len(queries)} queries bound, {len(planted)} planted faults found"
+    return wrong, line
+
+
+def _run(of: list[Sample], queries: list[Query], tables: dict[str, Columns]) -> tuple[list[str], str]:
+    own = own_queries()
+    deployed = {query.name: query for query in queries if query.name in own}
+    wrong = [f"{name}.kql is not in the template" for name in own.keys() - deployed.keys()]
+    wrong += gaps(of, own)
+    results = [(sample, deployed[name]) for sample in of for name in sample.expected if name in deployed]
+    wrong += filter(None, (differences(sample, query, tables) for sample, query in results))
+    slipped = [slip for query in deployed.values() for slip in slips(query)]
+    wrong += [
+        f"no sample notices a slip: {where}"
+        for where, slip in slipped
+        if not any(differences(sample, slip, tables) for sample in of if slip.name in sample.expected)
+    ]
+    return wrong, f"{len(results)} results on {len(of)} samples as expected, {len(slipped)} slips noticed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
