@@ -1,5 +1,5 @@
-# The tools live in .tools, at the versions of local/requirements-*.txt and of the three lines below; a stamp beside
-# each says what is installed, so nothing is fetched twice.
+# The tools live in .tools, at the versions of local/requirements-*.txt, local/kql/package.json and the three lines
+# below; a stamp beside each says what is installed, so nothing is fetched twice.
 MACHETE_VERSION := 0.9.2
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
@@ -22,6 +22,7 @@ DEPLOY := .tools/deploy/bin
 LOCAL_STAMP := .tools/local.stamp
 DEPLOY_STAMP := .tools/deploy.stamp
 POLICY_STAMP := .tools/policy.stamp
+KUSTO_STAMP := .tools/kusto.stamp
 MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
 DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
 FUZZ_STAMP := .tools/fuzz-$(FUZZ_VERSION).stamp
@@ -69,7 +70,7 @@ large: binaries release $(LOCAL_STAMP) ## Forward one file of 1 GB with 128 MB a
 	@$(LOCAL) -m local.large target/release/sentinel-forwarder
 
 .PHONY: check
-check: fmt clippy test doc floors deny machete template policy ## Run all that CI runs
+check: fmt clippy test doc floors deny machete template policy kql ## Run all that CI runs
 
 .PHONY: bench
 bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
@@ -126,6 +127,11 @@ template: $(DEPLOY_STAMP) ## Lint the templates
 policy: $(POLICY_STAMP) ## Check the templates against security rules
 	.tools/policy/bin/checkov --framework cloudformation --skip-download --compact --quiet --file template.yaml deploy/*.yaml
 
+# The binder comes from npm. Without it the queries run all the same, and the last line says that nothing was bound.
+.PHONY: kql
+kql: binaries $(LOCAL_STAMP) $(if $(shell command -v npm),$(KUSTO_STAMP)) ## Bind all KQL with Microsoft's binder and run the queries on sample rows
+	@$(BIN_DIR)/sentinelctl azure-template --tables | $(LOCAL) -m local.kql deploy/azure/mainTemplate.json .tools/kusto
+
 # A machine without the other processor's standard library builds for itself, unless a processor was asked for.
 .PHONY: build
 build: $(DEPLOY_STAMP) ## Build the function for Lambda into target/lambda (ARCH=arm64 or x86_64)
@@ -173,6 +179,14 @@ $(DEPLOY_STAMP): local/requirements-deploy.txt
 
 $(POLICY_STAMP): local/requirements-policy.txt
 	$(call venv,policy,$<,$@)
+
+$(KUSTO_STAMP): local/kql/package.json local/kql/package-lock.json
+	@echo "Installing Microsoft's KQL binder into .tools/kusto"
+	@rm -rf .tools/kusto
+	@mkdir -p .tools/kusto
+	@cp $^ .tools/kusto
+	@npm ci --loglevel=error --no-audit --no-fund --prefix .tools/kusto >/dev/null
+	@touch $@
 
 $(MACHETE_STAMP):
 	$(call crate,cargo-machete,$(MACHETE_VERSION),$@)

@@ -33,8 +33,8 @@ def main() -> int:
 
 
 def _bound(binder: Binder, transforms: list[Transform], queries: list[Query]) -> tuple[list[str], str]:
-    if shutil.which("node") is None:
-        return [], "NOT bound, since node is not installed"
+    if shutil.which("npm") is None:
+        return [], "NOTHING BOUND, since npm is not installed"
     found = binder.faults(transforms, queries)
     wrong = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
     planted = binder.faults(list(planted_transforms(transforms)), list(planted_queries(queries, binder.tables)))

@@ -26,8 +26,8 @@ function list(things) {
   return Array.from({ length: things.Count }, (_, index) => things.getItem(index));
 }
 
-function bind(tables, { text, source }) {
-  const code = KustoCode.ParseAndAnalyze(text, database(source ? { source } : tables));
+function bind(workspace, { text, source }) {
+  const code = KustoCode.ParseAndAnalyze(text, source ? database({ source }) : workspace);
   const faults = list(code.GetDiagnostics()).map(
     ({ Code, Message, Start }) => `${Code} at character ${Start}: ${Message}`,
   );
@@ -36,5 +36,6 @@ function bind(tables, { text, source }) {
 }
 
 const { tables, texts } = JSON.parse(readFileSync(0, "utf8"));
-const bound = Object.entries(texts).map(([name, text]) => [name, bind(tables, text)]);
+const workspace = database(tables);
+const bound = Object.entries(texts).map(([name, text]) => [name, bind(workspace, text)]);
 process.stdout.write(JSON.stringify(Object.fromEntries(bound)));

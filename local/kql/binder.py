@@ -82,10 +82,11 @@ def planted_transforms(transforms: list[Transform]) -> Iterator[Transform]:
 
 def planted_queries(queries: list[Query], tables: dict[str, Columns]) -> Iterator[Query]:
     """Yield queries with a table or a column misspelled, one at a time, or without a column that an alert takes."""
-    columns = {column for table in tables.values() for column in table}
     for query in queries:
-        for name in sorted(set(re.findall(r"\w+", query.text)) & (columns | tables.keys())):
-            text = re.sub(rf"\b{name}\b", f"{name}NotThere", query.text)
+        words = set(re.findall(r"(?<!\.)\b\w+", query.text))
+        read = words & tables.keys()
+        for name in sorted(read | words & {column for table in read for column in tables[table]}):
+            text = re.sub(rf"(?<!\.)\b{name}\b", f"{name}NotThere", query.text)
             yield Query(f"{query.name}, {name} misspelled", text)
         for column in sorted(query.columns):
             text = f"{query.text} | project-away {column}"

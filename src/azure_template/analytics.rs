@@ -167,7 +167,11 @@ mod tests {
     fn details_keep_within_the_limits_of_sentinel() {
         for rule in &RULES {
             assert!(rule.details.len() <= 20, "{} has too many details", rule.name);
-            assert!(rule.details.iter().all(|name| name.len() <= 20), "{} has a detail with a long name", rule.name);
+            assert!(
+                rule.details.iter().all(|name| name.len() <= 20),
+                "{} has a detail with a long name",
+                rule.name
+            );
         }
     }
 
@@ -175,7 +179,12 @@ mod tests {
     #[test]
     fn a_rule_that_looks_at_what_has_just_arrived_never_rests() {
         for rule in &RULES {
-            assert_eq!(rule.query.contains("ingestion_time() > ago(1h)"), rule.rest.is_none(), "{}", rule.name);
+            assert_eq!(
+                rule.query.contains("ingestion_time() > ago(1h)"),
+                rule.rest.is_none(),
+                "{}",
+                rule.name
+            );
             assert_eq!(rule.frequency, "PT1H", "{}: as often as the query looks back", rule.name);
         }
     }
