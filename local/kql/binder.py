@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.kql.content import Columns, Query, Transform
@@ -77,7 +77,7 @@ def planted_transforms(transforms: list[Transform]) -> Iterator[Transform]:
         }
         for fault, text in faulty.items():
             if text != each.text:
-                yield Transform(f"{each.name}, {fault}", text, each.source, each.table)
+                yield replace(each, name=f"{each.name}, {fault}", text=text)
 
 
 def planted_queries(queries: list[Query], tables: dict[str, Columns]) -> Iterator[Query]:

@@ -26,8 +26,13 @@ class Transform:
 
     name: str
     text: str
+    stream: str
     source: Columns
     table: str
+
+    def query(self) -> "Query":
+        """Return it as a query of its stream."""
+        return Query(self.name, f"let source = ['{self.stream}'];\n{self.text}")
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class Content:
                     yield Transform(
                         name=f"{stream} -> {output}",
                         text=flow.get("transformKql", "source"),
+                        stream=stream,
                         source={column["name"]: _KQL_TYPES.get(column["type"], column["type"]) for column in columns},
                         table=output.partition("-")[2],
                     )

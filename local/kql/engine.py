@@ -43,11 +43,11 @@ class Workspace:
             self._connection.execute(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', values)
 
     def run(self, query: str) -> list[Row]:
-        """Return the rows of a query's result as JSON would carry them."""
+        """Return the rows of a query's result as JSON carries them: what is null is left out."""
         text = query.replace("ingestion_time()", _INGESTED)
         result = duckdb_kql.query(self._connection, text, query_now=self._now)
         return [
-            {column: _plain(value) for column, value in zip(result.columns, row, strict=True)}
+            {column: _plain(value) for column, value in zip(result.columns, row, strict=True) if value is not None}
             for row in result.fetchall()
         ]
 

@@ -80,6 +80,7 @@ _SLIPS = {
     r" or ": " and ",
     r"\bdesc\b": "asc",
     r"\basc\b": "desc",
+    r"\btoguid\(": "tostring(",
     r"\bcoalesce\((\w+), ": r"coalesce(TimeGenerated, ",
 }
 
@@ -94,14 +95,14 @@ def slips(query: Query) -> Iterator[tuple[str, Query]]:
             yield where, replace(query, text=text)
 
 
-def gaps(of: list[Sample], queries: dict[str, str]) -> Iterator[str]:
+def gaps(of: list[Sample], names: set[str]) -> Iterator[str]:
     """Say what no sample tries: each query must return rows once, and each alert rule must once return none."""
-    for name in queries:
+    for name in sorted(names):
         results = [sample.expected[name] for sample in of if name in sample.expected]
         if not any(results):
             yield f"no sample expects rows of {name}"
         if name.startswith("rules/") and all(results):
             yield f"no sample expects {name} to stay silent"
     for sample in of:
-        for name in sample.expected.keys() - queries.keys():
-            yield f"sample {sample.name} expects something of {name}, which is no query"
+        for name in sorted(sample.expected.keys() - names):
+            yield f"sample {sample.name} expects something of {name}, which the template has not"
