@@ -25,6 +25,7 @@ FLOORS = {
     "forward": 3,
     "handler": 4,
     "main": 5,
+    "azure_template": 5,
     "doctor": 5,
     "standin": 5,
     "sentinelctl": 6,

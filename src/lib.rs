@@ -1,6 +1,8 @@
 //! Pushes AWS security logs into Microsoft Sentinel's own tables, and loses none.
 
 pub mod aws;
+#[cfg(feature = "cli")]
+pub mod azure_template;
 pub mod batch;
 pub mod config;
 pub mod credential;

@@ -120,7 +120,7 @@ pub(super) fn resources() -> Vec<Value> {
 fn resource(rule: &Rule) -> Value {
     let details: Value = rule.details.iter().map(|&column| (column.to_owned(), json!(column))).collect();
     json!({
-        "condition": "[parameters('deployAnalyticsRules')]",
+        "condition": "[variables('analyticsRules')]",
         "type": "Microsoft.OperationalInsights/workspaces/providers/alertRules",
         "apiVersion": "2024-03-01",
         "name": format!(

@@ -1,5 +1,6 @@
 //! The operator's command line; each subcommand has a file of its own.
 
+mod azure_template;
 mod dev;
 mod doctor;
 mod forward;
@@ -17,6 +18,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes the template of the Azure side.
+    AzureTemplate(azure_template::Arguments),
     /// Runs a local stand-in for Entra and the Logs Ingestion API.
     Dev(dev::Arguments),
     /// Checks a deployment end to end and says what to do next.
@@ -27,6 +30,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
+        Command::AzureTemplate(arguments) => azure_template::run(&arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Forward(arguments) => forward::run(&arguments),

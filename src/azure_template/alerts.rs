@@ -1,0 +1,162 @@
+//! The alerts of Azure Monitor: what a rule drops or refuses, and silence
+//! (<https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-insights-datacollectionrules-metrics>).
+
+use serde_json::{Value, json};
+
+use super::collection_rules::{self, THIS_ONE};
+use super::expression::{call, either, parameter, text, variable, whole};
+use super::tables;
+
+/// An alert on a metric of each rule.
+struct MetricAlert {
+    name: &'static str,
+    description: &'static str,
+    severity: u8,
+    metric: &'static str,
+    aggregation: &'static str,
+    /// The answer that is counted; every one if none is named.
+    response_code: Option<&'static str>,
+    threshold: u32,
+    /// Whether the user's own KQL may cause it on purpose.
+    is_caused_by_filters: bool,
+}
+
+const METRIC_ALERTS: [MetricAlert; 4] = [
+    MetricAlert {
+        name: "rows-dropped",
+        description: "The data collection rule dropped rows. DCRLogErrors says why.",
+        severity: 1,
+        metric: "RowsDropped_Count",
+        aggregation: "Total",
+        response_code: None,
+        threshold: 0,
+        is_caused_by_filters: true,
+    },
+    MetricAlert {
+        name: "transformation-errors",
+        description: "A transform of the data collection rule failed. DCRLogErrors says why.",
+        severity: 1,
+        metric: "TransformationErrors_Count",
+        aggregation: "Count",
+        response_code: None,
+        threshold: 0,
+        is_caused_by_filters: false,
+    },
+    MetricAlert {
+        name: "refused",
+        description: "The data collection rule refused uploads (403): look at the role assignments on it.",
+        severity: 1,
+        metric: "ApiCallReceived_Count",
+        aggregation: "Count",
+        response_code: Some("403"),
+        threshold: 0,
+        is_caused_by_filters: false,
+    },
+    MetricAlert {
+        name: "throttled",
+        description: "The data collection rule throttles uploads (429). Nothing is lost; raise the number of rules \
+            if it goes on.",
+        severity: 3,
+        metric: "ApiCallReceived_Count",
+        aggregation: "Count",
+        response_code: Some("429"),
+        threshold: 10,
+        is_caused_by_filters: false,
+    },
+];
+
+/// Every alert.
+pub(super) fn resources() -> Vec<Value> {
+    METRIC_ALERTS.iter().map(metric_alert).chain([silence()]).collect()
+}
+
+fn metric_alert(alert: &MetricAlert) -> Value {
+    let is_wanted = parameter("deployAlerts");
+    let condition = if alert.is_caused_by_filters {
+        call("and", [is_wanted, call("empty", [variable("ownKql")])])
+    } else {
+        is_wanted
+    };
+    let dimensions: Vec<Value> = alert
+        .response_code
+        .map(|code| json!({"name": "ResponseCode", "operator": "Include", "values": [code]}))
+        .into_iter()
+        .collect();
+    json!({
+        "condition": whole(&condition),
+        "type": "Microsoft.Insights/metricAlerts",
+        "apiVersion": "2018-03-01",
+        "name": whole(&call("format", [text(&format!("{{0}}-{}", alert.name)), collection_rules::name(THIS_ONE)])),
+        "location": "global",
+        "copy": collection_rules::copy(alert.name),
+        "dependsOn": [whole(&collection_rules::id(THIS_ONE))],
+        "properties": {
+            "description": alert.description,
+            "severity": alert.severity,
+            "enabled": true,
+            "scopes": [whole(&collection_rules::id(THIS_ONE))],
+            "evaluationFrequency": "PT5M",
+            "windowSize": "PT15M",
+            "criteria": {
+                "odata.type": "Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+                "allOf": [{
+                    "name": alert.name,
+                    "criterionType": "StaticThresholdCriterion",
+                    "metricNamespace": collection_rules::TYPE,
+                    "metricName": alert.metric,
+                    "dimensions": dimensions,
+                    "operator": "GreaterThan",
+                    "threshold": alert.threshold,
+                    "timeAggregation": alert.aggregation,
+                    // A new rule has no metrics yet.
+                    "skipMetricValidation": true,
+                }],
+            },
+            "autoMitigate": true,
+            "actions": metric_actions(),
+        },
+    })
+}
+
+/// An alert on a metric names its action groups as objects.
+fn metric_actions() -> String {
+    let group = call("createObject", [text("actionGroupId"), parameter("actionGroupId")]);
+    let groups = call("createArray", [group]);
+    whole(&either(&call("empty", [parameter("actionGroupId")]), &variable("none"), &groups))
+}
+
+/// No table has had a row for hours: the forwarder, its trail or its way here is down.
+fn silence() -> Value {
+    let tables = call("join", [parameter("tables"), text(", ")]);
+    let query = call("format", [text("union isfuzzy=true {0} | summarize Rows = count()"), tables]);
+    json!({
+        "condition": whole(&parameter("deployAlerts")),
+        "type": "Microsoft.Insights/scheduledQueryRules",
+        "apiVersion": "2021-08-01",
+        "name": whole(&call("format", [text("{0}-silence"), parameter("name")])),
+        "location": whole(&parameter("location")),
+        "kind": "LogAlert",
+        "dependsOn": tables::ids(),
+        "properties": {
+            "displayName": whole(&call("format", [text("{0}: no row arrives"), parameter("name")])),
+            "description": "No table of the forwarder has had a row: look at the alarms of its stack in AWS.",
+            "severity": 1,
+            "enabled": true,
+            "scopes": [whole(&variable("workspaceId"))],
+            "evaluationFrequency": "PT1H",
+            "windowSize": whole(&call("format", [text("PT{0}H"), parameter("silenceHours")])),
+            "criteria": {
+                "allOf": [{
+                    "query": whole(&query),
+                    "timeAggregation": "Total",
+                    "metricMeasureColumn": "Rows",
+                    "operator": "LessThan",
+                    "threshold": 1,
+                    "failingPeriods": {"numberOfEvaluationPeriods": 1, "minFailingPeriodsToAlert": 1},
+                }],
+            },
+            "autoMitigate": true,
+            "actions": {"actionGroups": whole(&variable("actionGroups"))},
+        },
+    })
+}

@@ -1,0 +1,108 @@
+//! The connector in Sentinel's gallery, which shows as connected while rows arrive
+//! (<https://learn.microsoft.com/azure/sentinel/data-connector-ui-definitions-reference>).
+
+use serde_json::{Value, json};
+
+use super::expression::{call, parameter, text, whole};
+use super::tables;
+use crate::table::Table;
+
+const ID: &str = "SentinelForwarder";
+
+const DESCRIPTION: &str = "CloudTrail files and GuardDuty findings, pushed into Microsoft Sentinel's own tables by \
+    sentinel-forwarder, an AWS Lambda function in your account. It proves who it is with its IAM role; there is no \
+    secret.";
+
+const FIRST_STEP: &str = "Copy the output `SamParameterOverrides` of this template's deployment: \
+    `az deployment group show --resource-group … --name mainTemplate --query \
+    properties.outputs.SamParameterOverrides.value --output tsv`.";
+
+const SECOND_STEP: &str = "In the forwarder's source, run `make deploy` and answer with these values, or give them to \
+    `sam deploy --parameter-overrides`. The role's name must be the one that the identity here trusts. The first rows \
+    arrive within minutes; a new role assignment may take 30.";
+
+/// The connector's definition.
+pub(super) fn resource() -> Value {
+    let graphs: Vec<Value> = Table::ALL
+        .map(|table| json!({"metricName": "Rows", "legend": table.name(), "baseQuery": table.name()}))
+        .into();
+    let data_types: Vec<Value> = Table::ALL
+        .map(|table| json!({"name": table.name(), "lastDataReceivedQuery": last_received(table)}))
+        .into();
+    let samples: Vec<Value> =
+        SAMPLES.map(|(description, query)| json!({"description": description, "query": query})).into();
+    json!({
+        "condition": whole(&parameter("deployConnector")),
+        "type": "Microsoft.OperationalInsights/workspaces/providers/dataConnectorDefinitions",
+        "apiVersion": "2022-09-01-preview",
+        "name": whole(&call(
+            "concat",
+            [parameter("workspaceName"), text(&format!("/Microsoft.SecurityInsights/{ID}"))],
+        )),
+        "location": whole(&parameter("location")),
+        "kind": "Customizable",
+        "dependsOn": tables::ids(),
+        "properties": {
+            "connectorUiConfig": {
+                "id": ID,
+                "title": "AWS CloudTrail and GuardDuty (sentinel-forwarder)",
+                "publisher": "sentinel-forwarder",
+                "descriptionMarkdown": DESCRIPTION,
+                "graphQueriesTableName": Table::AwsCloudTrail.name(),
+                "graphQueries": graphs,
+                "sampleQueries": samples,
+                "dataTypes": data_types,
+                "connectivityCriteria": [{"type": "IsConnectedQuery", "value": [is_connected()]}],
+                "availability": {"status": 1, "isPreview": false},
+                "permissions": {
+                    "resourceProvider": [{
+                        "provider": "Microsoft.OperationalInsights/workspaces",
+                        "providerDisplayName": "Workspace",
+                        "permissionsDisplayText": "read and write permissions",
+                        "scope": "Workspace",
+                        "requiredPermissions": {"read": true, "write": true, "delete": false},
+                    }],
+                    "customs": [{
+                        "name": "AWS",
+                        "description": "Permission to deploy a stack, and outbound identity federation enabled in \
+                            the account.",
+                    }],
+                },
+                "instructionSteps": [
+                    {"title": "Take the values of this deployment", "description": FIRST_STEP},
+                    {"title": "Deploy the function", "description": SECOND_STEP},
+                ],
+            },
+        },
+    })
+}
+
+const SAMPLES: [(&str, &str); 3] = [
+    (
+        "Failed console logins",
+        "AWSCloudTrail\n| where EventName == \"ConsoleLogin\" and isnotempty(ErrorMessage)\n\
+            | project TimeGenerated, UserIdentityUserName, SourceIpAddress, ErrorMessage",
+    ),
+    (
+        "Findings of high severity",
+        "AWSGuardDuty\n| where Severity >= 7\n| project TimeGenerated, AccountId, Region, ActivityType, Title",
+    ),
+    (
+        "Runs of the forwarder that left dead letters",
+        "SentinelForwarderHealth_CL\n| where DeadLetters > 0\n\
+            | project TimeGenerated, FunctionName, AwsAccountId, DeadLetters, Reasons",
+    ),
+];
+
+fn last_received(table: Table) -> String {
+    format!("{}\n| summarize Time = max(TimeGenerated)\n| where isnotempty(Time)", table.name())
+}
+
+/// Connected is what had a row within a week.
+fn is_connected() -> String {
+    format!(
+        "union isfuzzy=true {}\n| summarize LastReceived = max(TimeGenerated)\n\
+            | project IsConnected = LastReceived > ago(7d)",
+        Table::ALL.map(Table::name).join(", ")
+    )
+}
