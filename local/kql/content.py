@@ -13,6 +13,7 @@ Columns = dict[str, str]
 _QUERIES = Path(__file__).parents[2] / "src" / "azure_template" / "queries"
 _ALERT_RULES = "Microsoft.OperationalInsights/workspaces/providers/alertRules"
 _RULES = "Microsoft.Insights/dataCollectionRules"
+_QUERY_ALERTS = "Microsoft.Insights/scheduledQueryRules"
 # A member of one of these names holds KQL.
 _QUERY_MEMBERS = {"query", "baseQuery", "lastDataReceivedQuery"}
 _CRITERIA = "connectivityCriteria"
@@ -82,6 +83,9 @@ class Content:
                 if resource["type"] == _ALERT_RULES:
                     rule = resource["properties"]
                     yield Query(name, text, frozenset(_taken(rule)), rule["queryPeriod"])
+                elif resource["type"] == _QUERY_ALERTS:
+                    criteria = resource["properties"]["criteria"]["allOf"]
+                    yield Query(name, text, frozenset(each["metricMeasureColumn"] for each in criteria))
                 else:
                     yield Query(name, text)
 

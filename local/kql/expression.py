@@ -16,15 +16,20 @@ class Undecided(Exception):
 _FUNCTIONS: dict[str, Callable[..., object]] = {
     "and": lambda *values: all(values),
     "concat": lambda *values: sum(values, []) if isinstance(values[0], list) else "".join(map(str, values)),
+    "contains": lambda container, item: item in container,
     "createArray": lambda *values: list(values),
     "empty": lambda value: not value,
+    # A deployment to the public cloud.
+    "environment": lambda: {"name": "AzureCloud"},
     "equals": lambda one, other: one == other,
     "false": lambda: False,
     "format": lambda form, *values: re.sub(r"\{(\d+)\}", lambda place: str(values[int(place[1])]), form),
     "if": lambda condition, then, otherwise: then if condition else otherwise,
+    "join": lambda values, between: between.join(values),
     "not": lambda value: not value,
     "or": lambda *values: any(values),
     "true": lambda: True,
+    "union": lambda *values: {name: value for each in values for name, value in each.items()},
 }
 
 
