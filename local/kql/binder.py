@@ -87,7 +87,7 @@ def planted_queries(queries: list[Query], tables: dict[str, Columns]) -> Iterato
         read = words & tables.keys()
         for name in sorted(read | words & {column for table in read for column in tables[table]}):
             text = re.sub(rf"(?<!\.)\b{name}\b", f"{name}NotThere", query.text)
-            yield Query(f"{query.name}, {name} misspelled", text)
+            yield Query(f"{query.name}, {name} misspelled", text, query.columns)
         for column in sorted(query.columns):
             text = f"{query.text} | project-away {column}"
             yield Query(f"{query.name} without {column}", text, query.columns)

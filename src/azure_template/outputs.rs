@@ -8,13 +8,16 @@ use super::flows::{LAKE_TABLE, is_chosen};
 use super::{identity, object};
 use crate::table::Table;
 
+/// Only who names the role has it.
+const ROLE_NAME: &str = "RoleName";
+
 /// Every output by its name, and all of them as `sam deploy --parameter-overrides` takes them.
 pub(super) fn definitions() -> Value {
     let values = sam_parameters();
     let pairs = values.each_ref().map(|(name, value)| {
-        // The command line takes no pair without a value.
         let pair = call("concat", [&text(&format!("{name}=")), value, &text(" ")]);
-        either(&call("empty", [value]), "''", &pair)
+        // The command line takes no pair without a value.
+        if *name == ROLE_NAME { either(&call("empty", [value]), "''", &pair) } else { pair }
     });
     let overrides = call("trim", [call("concat", pairs)]);
     let lake = either(&variable("lake"), &text(LAKE_TABLE), "''");
@@ -35,7 +38,7 @@ fn sam_parameters() -> [(&'static str, String); 7] {
         ("AzureCloud", format!("{}.name", variable("cloud"))),
         ("AzureTenantId", "subscription().tenantId".to_owned()),
         ("AzureClientId", identity::client_id()),
-        ("RoleName", call("last", [call("split", [parameter("awsRoleArn"), text("/")])])),
+        (ROLE_NAME, call("last", [call("split", [parameter("awsRoleArn"), text("/")])])),
     ]
 }
 
