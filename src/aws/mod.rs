@@ -38,7 +38,10 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     // ring supports both protocol versions, so the versions can always be set.
     let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).no_proxy();
+    // Neither cloud's API redirects; what would follow takes the body along, and with it a secret.
+    let redirects = reqwest::redirect::Policy::none();
+    let builder =
+        reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).no_proxy().redirect(redirects);
     match tls {
         Ok(tls) => {
             builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
