@@ -1,14 +1,16 @@
-# The tools live in .tools, at the versions of local/requirements-*.txt, local/kql/package.json and the three lines
+# The tools live in .tools, at the versions of local/requirements-*.txt, local/kql/package.json and the four lines
 # below; a stamp beside each says what is installed, so nothing is fetched twice.
 MACHETE_VERSION := 0.9.2
 DENY_VERSION := 0.20.2
 FUZZ_VERSION := 0.13.2
+CYCLONEDX_VERSION := 0.5.9
 
 ARCH ?= arm64
 BIN_DIR ?= target/debug
 EVENT ?= events/s3-notification.json
 FUZZ ?= $(sort $(basename $(notdir $(wildcard fuzz/targets/*.rs))))
 FUZZ_SECONDS ?= 20
+RELEASE_ARCHES ?= arm64 x86_64
 SANITIZER ?= none
 
 SHELL := bash
@@ -26,6 +28,7 @@ KUSTO_STAMP := .tools/kusto.stamp
 MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
 DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
 FUZZ_STAMP := .tools/fuzz-$(FUZZ_VERSION).stamp
+CYCLONEDX_STAMP := .tools/cyclonedx-$(CYCLONEDX_VERSION).stamp
 
 export BIN_DIR
 export SAM_CLI_TELEMETRY := 0
@@ -66,7 +69,7 @@ chaos: binaries $(LOCAL_STAMP) ## Kill and starve the real function, then accoun
 	@$(LOCAL) -m local.chaos
 
 .PHONY: large
-large: binaries release $(LOCAL_STAMP) ## Forward one file of 1 GB with 128 MB and 12 s at a time (LARGE_MB=100 takes a smaller one)
+large: binaries release-binary $(LOCAL_STAMP) ## Forward one file of 1 GB with 128 MB and 12 s at a time (LARGE_MB=100 takes a smaller one)
 	@$(LOCAL) -m local.large target/release/sentinel-forwarder
 
 .PHONY: check
@@ -158,6 +161,10 @@ deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters un
 	ARCH=$(ARCH) $(DEPLOY)/sam build --parameter-overrides Architecture=$(ARCH)
 	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
+.PHONY: release
+release: $(DEPLOY_STAMP) $(CYCLONEDX_STAMP) ## Build the files of a release into target/release-files (RELEASE_ARCHES='arm64 x86_64')
+	@PATH="$(CURDIR)/$(DEPLOY):$$PATH" $(PYTHON) -m local.release $(DEPLOY)/cargo-lambda .tools/bin/cargo-cyclonedx $(RELEASE_ARCHES)
+
 .PHONY: clean
 clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
 	cargo clean
@@ -167,8 +174,8 @@ clean: ## Remove what was built (the tools stay; rm -r .tools removes them)
 binaries:
 	cargo build --locked --bins
 
-.PHONY: release
-release:
+.PHONY: release-binary
+release-binary:
 	cargo build --release --locked --no-default-features --bin sentinel-forwarder
 
 $(LOCAL_STAMP): local/requirements-local.txt
@@ -196,6 +203,9 @@ $(DENY_STAMP):
 
 $(FUZZ_STAMP):
 	$(call crate,cargo-fuzz,$(FUZZ_VERSION),$@)
+
+$(CYCLONEDX_STAMP):
+	$(call crate,cargo-cyclonedx,$(CYCLONEDX_VERSION),$@)
 
 # What is fuzzed is built with the package's own versions.
 fuzz/Cargo.lock: Cargo.lock fuzz/Cargo.toml
