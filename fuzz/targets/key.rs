@@ -35,7 +35,7 @@ fuzz_target!(|input: Input<'_>| {
     let by_cloudtrail = json!({"s3Bucket": bucket, "s3ObjectKey": [key]});
 
     // Any text may stand where an encoded key should: it names an object, or the record is kept.
-    assert!(matches!(items(&notification(key))[..], [Item::Object { .. } | Item::Unknown(_)]));
+    assert!(matches!(items(&notification(key))[..], [Item::Object { .. } | Item::Unknown { .. }]));
 
     let expected = (!bucket.is_empty() && !key.is_empty()).then(|| ObjectRef {
         bucket: bucket.to_owned(),
@@ -63,7 +63,7 @@ fn object(event: &serde_json::Value) -> Option<ObjectRef> {
             assert_eq!(*task, Task::whole(task.object.clone()));
             Some(task.object.clone())
         }
-        [Item::Unknown(_)] => None,
+        [Item::Unknown { .. }] => None,
         other => panic!("{other:?}"),
     }
 }

@@ -41,7 +41,7 @@ fuzz_target!(|text: &str| {
         assert_eq!((message.id.clone(), message.receives as usize), (number.to_string(), number + 1));
     }
     same(text, &items, &messages[0].items);
-    assert!(matches!(&messages[1].items[..], [Item::Unknown(_)]));
+    assert!(matches!(&messages[1].items[..], [Item::Unknown { .. }]));
     same(text, &items, &messages[2].items);
 
     if let Ok(event) = RawValue::from_string(text.to_owned()) {
@@ -79,7 +79,7 @@ fn items(trigger: Trigger) -> Vec<Item> {
         Trigger::Direct(items) => items,
     };
     for item in &items {
-        if let Item::Event { event: kept, .. } | Item::Unknown(kept) = item {
+        if let Item::Event { event: kept, .. } | Item::Unknown { event: kept, .. } = item {
             serde_json::from_str::<&RawValue>(kept.get()).expect("what is kept is JSON");
         }
     }
@@ -89,7 +89,7 @@ fn items(trigger: Trigger) -> Vec<Item> {
 /// Checks that the text asks for the same inside an envelope, unless it holds too many itself.
 fn same(text: &str, items: &[Item], wrapped: &[Item]) {
     let too_deep =
-        text.len() > MAX_SHALLOW_BYTES && wrapped.iter().any(|item| matches!(item, Item::Unknown(_)));
+        text.len() > MAX_SHALLOW_BYTES && wrapped.iter().any(|item| matches!(item, Item::Unknown { .. }));
     assert!(too_deep || items.iter().map(said).eq(wrapped.iter().map(said)), "{items:?} became {wrapped:?}");
 }
 
@@ -99,6 +99,6 @@ fn said(item: &Item) -> String {
         Item::Object { task, .. } => task.to_json(),
         Item::Event { table, record, event, .. } => format!("{} {record} {event}", table.name()),
         Item::Ignored(reason) => (*reason).to_owned(),
-        Item::Unknown(text) => format!("unknown {text}"),
+        Item::Unknown { event, .. } => format!("unknown {event}"),
     }
 }

@@ -7,6 +7,7 @@ use tracing::{error, warn};
 use super::deliver::Failed;
 use super::{Attempt, ComeAgain, Forwarder};
 use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::delivery::{Key, Settled};
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::report::Tally;
 use crate::sentinel::LogSink;
@@ -54,12 +55,18 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         }
     }
 
-    /// What has no shape that is known goes back whole.
+    /// What has no shape that is known goes back whole. The ledger remembers a letter that does so again.
     pub(super) async fn return_to_sender(
         &self,
         event: &RawValue,
+        replayed: Option<&str>,
+        attempt: Attempt,
         tally: &mut Tally,
-    ) -> Result<String, ComeAgain> {
+    ) -> Result<(), ComeAgain> {
+        let Some(mut hold) = self.claim(replayed.map(Key::letter), 0, attempt).await? else {
+            tally.duplicates += 1;
+            return Ok(());
+        };
         let letter = DeadLetter {
             reason: Reason::UnknownTrigger,
             message: "the invocation has no shape that this version knows".to_owned(),
@@ -67,7 +74,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             table: None,
             subject: Subject::Event(event.to_owned()),
         };
-        self.send_letter(letter, tally).await
+        let sent = self.send_letter(letter, tally).await;
+        // The letter stands as it stood, and can be replayed as before.
+        self.release(&mut hold, &Settled::default()).await?;
+        sent.map(|_| ())
     }
 
     /// Gives up an item that crashes us again and again.
@@ -76,7 +86,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Item::Ignored(_) => return Ok(String::new()),
             Item::Object { task, .. } => (None, Subject::Task(task.clone())),
             Item::Event { table, event, .. } => (Some(table.name()), Subject::Event(event.clone())),
-            Item::Unknown(event) => (None, Subject::Event(event.clone())),
+            Item::Unknown { event, .. } => (None, Subject::Event(event.clone())),
         };
         let message =
             "the function crashed on this again and again: report it, and replay it with a later version";

@@ -161,7 +161,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 tally.ignored += 1;
                 Ok(Outcome::Done)
             }
-            Item::Unknown(event) => self.return_to_sender(event, tally).await.map(|_| Outcome::Done),
+            Item::Unknown { event, letter } => {
+                self.return_to_sender(event, letter.as_deref(), attempt, tally).await.map(|()| Outcome::Done)
+            }
             Item::Object { task, letter } => {
                 self.forward_object(task, letter.as_deref(), attempt, tally).await
             }

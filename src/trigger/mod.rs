@@ -39,8 +39,13 @@ pub enum Item {
     },
     /// Nothing.
     Ignored(&'static str),
-    /// What nobody knows; kept for a letter.
-    Unknown(Box<RawValue>),
+    /// What nobody knows.
+    Unknown {
+        /// As it came, for a letter.
+        event: Box<RawValue>,
+        /// The letter that is replayed, if one is.
+        letter: Option<String>,
+    },
 }
 
 /// One message of a queue.
@@ -80,8 +85,11 @@ impl Item {
 
     /// Notes that the item comes out of a letter.
     fn replays(&mut self, id: &str) {
-        if let Self::Object { letter, .. } | Self::Event { letter, .. } = self {
-            *letter = Some(id.to_owned());
+        match self {
+            Self::Object { letter, .. } | Self::Event { letter, .. } | Self::Unknown { letter, .. } => {
+                *letter = Some(id.to_owned());
+            }
+            Self::Ignored(_) => {}
         }
     }
 }
@@ -258,7 +266,7 @@ fn raw(text: &str) -> Box<RawValue> {
 }
 
 fn unknown(text: &str) -> Item {
-    Item::Unknown(raw(text))
+    Item::Unknown { event: raw(text), letter: None }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ fn words(items: &[Item]) -> Vec<&'static str> {
             Item::Object { .. } => "object",
             Item::Event { table, .. } => table.name(),
             Item::Ignored(_) => "ignored",
-            Item::Unknown(_) => "unknown",
+            Item::Unknown { .. } => "unknown",
         })
         .collect()
 }
@@ -78,7 +78,7 @@ fn a_job_of_either_schema_names_its_objects() {
         );
         let Trigger::Job(job) = Trigger::parse(&text) else { panic!("{text}") };
         assert_eq!((job.schema_version.as_str(), job.invocation_id.as_str()), ("9.0", "i"));
-        let [(first, Item::Object { task, .. }), (second, Item::Unknown(_))] = &job.tasks[..] else {
+        let [(first, Item::Object { task, .. }), (second, Item::Unknown { .. })] = &job.tasks[..] else {
             panic!("{text}")
         };
         assert_eq!((first.as_str(), second.as_str()), ("t", "u"));
@@ -98,7 +98,7 @@ fn what_nobody_knows_is_kept_whole() {
     let message = r#"{"Records":[{"eventSource":"aws:sqs","messageId":"1","body":"no json","attributes":{"ApproximateReceiveCount":"7"}}]}"#;
     let Trigger::Queue(messages) = Trigger::parse(message) else { panic!("no queue") };
     assert_eq!((messages[0].id.as_str(), messages[0].receives), ("1", 7));
-    assert!(matches!(&messages[0].items[..], [Item::Unknown(text)] if text.get() == "\"no json\""));
+    assert!(matches!(&messages[0].items[..], [Item::Unknown { event, .. }] if event.get() == "\"no json\""));
     assert_eq!(all_words(r#"{"Records":[]}"#), [["ignored"]]);
 }
 
@@ -109,4 +109,52 @@ fn envelopes_without_end_are_given_up() {
         text = format!("{{\"requestContext\":{{}},\"requestPayload\":{text}}}");
     }
     assert_eq!(all_words(&text).concat(), ["unknown"]);
+}
+
+/// What a body asks for when it comes by itself, and when it lies in a queue.
+fn both_ways(body: &str) -> [String; 2] {
+    let queue = crate::json::text(&serde_json::json!({
+        "Records": [{"eventSource": "aws:sqs", "messageId": "1", "body": body}]
+    }));
+    [body, &queue].map(|text| match Trigger::parse(text) {
+        Trigger::Queue(messages) => format!("{:?}", messages[0].items),
+        Trigger::Direct(items) => format!("{items:?}"),
+        Trigger::Job(job) => format!("{:?}", job.tasks),
+    })
+}
+
+#[test]
+fn what_lies_in_the_dead_letter_queue_asks_for_the_same_on_the_work_queue() {
+    for name in [
+        "s3-notification",
+        "s3-test-event",
+        "eventbridge-object-created",
+        "eventbridge-guardduty-finding",
+        "eventbridge-cloudtrail-api-call",
+        "cloudtrail-sns-message",
+        "sns-s3-notification",
+        "on-failure-destination",
+        "unknown",
+    ] {
+        let [bare, queued] = both_ways(&event(name));
+        assert_eq!(bare, queued, "{name}");
+        assert_eq!(bare.contains("Unknown {"), name == "unknown", "{name}: {bare}");
+    }
+}
+
+#[test]
+fn a_letter_is_known_by_its_id_whatever_it_holds_and_whatever_it_is_packed_in() {
+    for event in [r#"{"order":4711}"#, &event("eventbridge-guardduty-finding")] {
+        let letter = format!(
+            r#"{{"schema":"sentinel-forwarder/dead-letter/1","id":"i","reason":"Crashed","event":{event}}}"#
+        );
+        let destination = format!(r#"{{"requestContext":{{}},"requestPayload":{letter}}}"#);
+        for text in [letter, destination] {
+            let Trigger::Direct(items) = Trigger::parse(&text) else { panic!("{text}") };
+            let [Item::Event { letter, .. } | Item::Unknown { letter, .. }] = &items[..] else {
+                panic!("{text}")
+            };
+            assert_eq!(letter.as_deref(), Some("i"));
+        }
+    }
 }

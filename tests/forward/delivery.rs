@@ -201,6 +201,20 @@ fn a_letter_is_replayed_once_though_its_object_counts_as_delivered() {
     assert_eq!(world.events(), names(0..20));
 }
 
+#[test]
+fn a_letter_of_what_nobody_knows_comes_back_as_itself_and_the_ledger_remembers_it() {
+    let world = World::ledgered(records(1));
+    let Trigger::Direct(unknown) = Trigger::parse(r#"{"order":4711}"#) else { panic!() };
+    assert!(world.forward_item(&unknown[0], 1).is_done());
+    let letter = world.letters()[0].clone();
+    let key = Key::letter(letter["id"].as_str().unwrap());
+    assert!(!world.knows(&key));
+    let Trigger::Direct(replayed) = Trigger::parse(&letter.to_string()) else { panic!() };
+    assert!(world.forward_item(&replayed[0], 1).is_done());
+    assert_eq!(world.letters()[1]["id"], letter["id"]);
+    assert_eq!(world.entry(&key).stage, Stage::Open);
+}
+
 const FINDING: &str = r#"{"schemaVersion":"2.0","id":"f1","updatedAt":"2026-01-02T03:04:05Z","type":"t","resource":{},"service":{}}"#;
 const EXPORT: &str = "AWSLogs/111122223333/GuardDuty/us-east-1/2026/01/02/x.jsonl.gz";
 

@@ -219,6 +219,10 @@ impl World {
         self.ledger.as_ref().unwrap().entries.lock().unwrap()[key].clone()
     }
 
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.ledger.as_ref().unwrap().entries.lock().unwrap().contains_key(key)
+    }
+
     /// Changes what the ledger knows.
     pub(crate) fn edit(&self, change: impl Fn(&mut Entry)) {
         self.ledger.as_ref().unwrap().entries.lock().unwrap().values_mut().for_each(change);
