@@ -26,6 +26,7 @@ FLOORS = {
     "handler": 4,
     "main": 5,
     "azure_template": 5,
+    "dlq": 5,
     "doctor": 5,
     "standin": 5,
     "sentinelctl": 6,

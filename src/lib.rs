@@ -10,6 +10,8 @@ pub mod deadline;
 pub mod decode;
 pub mod delivery;
 #[cfg(feature = "cli")]
+pub mod dlq;
+#[cfg(feature = "cli")]
 pub mod doctor;
 pub mod failure;
 pub mod forward;

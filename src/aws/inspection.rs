@@ -230,7 +230,10 @@ fn is_about_credentials(code: &str) -> bool {
     WORDS.iter().any(|word| code.contains(word))
 }
 
-fn classify<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>, action: &'static str) -> LookError {
+pub(super) fn classify<E: ProvideErrorMetadata, R>(
+    error: &SdkError<E, R>,
+    action: &'static str,
+) -> LookError {
     let Some(code) = error.code().map(str::to_owned) else {
         return LookError::Unavailable { code: "no answer".to_owned() };
     };

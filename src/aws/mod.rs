@@ -5,6 +5,8 @@ mod http;
 #[cfg(feature = "cli")]
 mod inspection;
 mod ledger;
+#[cfg(feature = "cli")]
+mod mailbox;
 mod objects;
 mod queues;
 
@@ -21,6 +23,8 @@ pub use inspection::{
     BucketFacts, Caller, Inspection, LookError, QueueFacts, Redrive, TableFacts, is_denial,
 };
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
+#[cfg(feature = "cli")]
+pub use mailbox::{MOST_MESSAGES, Mailbox, MailboxError, Received, Refusals, SqsMailbox};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use queues::{Queue, QueueError, SqsQueue};
 

@@ -5,12 +5,20 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::console::end;
+use super::interruption::Interruption;
+
 /// Where it listens unless told otherwise.
 const DEFAULT_PORT: u16 = 8089;
 /// The rows kept of a table unless told otherwise: enough to look at, in tens of megabytes.
 const DEFAULT_KEEP_ROWS: usize = 20_000;
 
 #[derive(clap::Args)]
+#[command(after_help = "Ctrl-C ends it.
+
+Examples:
+  sentinelctl dev
+  sentinelctl dev --port 0 --ready-file /tmp/standin.url --dcr dcr-00000000000000000000000000000001")]
 pub(crate) struct Arguments {
     /// Port on 127.0.0.1; 0 takes a free one [default: 8089, or a free one if that is taken]
     #[arg(long)]
@@ -62,14 +70,7 @@ fn parse_dcr(text: &str) -> Result<String, String> {
 
 /// Runs the stand-in.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    match serve(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to tell it to if standard error is closed.
-            let _ = writeln!(io::stderr(), "sentinelctl dev: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    end("dev", serve(arguments).map(|()| ExitCode::SUCCESS))
 }
 
 fn serve(arguments: Arguments) -> io::Result<()> {
@@ -81,7 +82,7 @@ fn serve(arguments: Arguments) -> io::Result<()> {
     let secret_is_made_up = arguments.client_secret.is_none();
     // Signals are caught before anybody can learn that it is up.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let interrupted = runtime.block_on(async { Interruption::catch() })?;
+    let mut interrupted = runtime.block_on(async { Interruption::catch() })?;
     let standin = start(arguments)?;
     introduce(&standin, secret_is_made_up)?;
     if let Some(path) = &ready_file {
@@ -152,41 +153,5 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
-}
-
-/// Ctrl-C, or SIGTERM where there is such a thing.
-struct Interruption {
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Interruption {
-    fn catch() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn wait(mut self) -> io::Result<()> {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-        Ok(())
-    }
-}
-
-#[cfg(not(unix))]
-impl Interruption {
-    #[expect(clippy::unnecessary_wraps, reason = "the unix form can fail")]
-    fn catch() -> io::Result<Self> {
-        Ok(Self {})
-    }
-
-    async fn wait(self) -> io::Result<()> {
-        tokio::signal::ctrl_c().await
     }
 }

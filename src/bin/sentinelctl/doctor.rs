@@ -1,10 +1,12 @@
 //! `sentinelctl doctor`: checks a deployment by the environment of the function, and says what to do next.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use sentinel_forwarder::config::Config;
 use sentinel_forwarder::doctor::{Finding, Options, examine, has_failed, json, summary};
+
+use super::console::{Output, end, is_coloured};
 
 const HELP: &str = "\
 The environment is that of the function: take its variables over first. NAME is
@@ -49,12 +51,6 @@ pub(crate) struct Arguments {
     output: Output,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 fn parse_role(text: &str) -> Result<String, String> {
     match text.split(':').collect::<Vec<_>>().as_slice() {
         ["arn", _, "iam", "", account, role]
@@ -70,22 +66,15 @@ fn parse_role(text: &str) -> Result<String, String> {
 
 /// Runs the command.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    match check(arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            // Nothing is left to tell it to if standard error is closed.
-            let _ = writeln!(io::stderr(), "sentinelctl doctor: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = |is_well| if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    end("doctor", check(arguments).map(code))
 }
 
 /// Makes all checks; whether none failed.
 fn check(arguments: Arguments) -> io::Result<bool> {
     let options = Options { probe: arguments.probe, role_arn: arguments.role_arn };
     let mut out = io::stdout().lock();
-    let (as_text, coloured) = (arguments.output == Output::Text, out.is_terminal());
+    let (as_text, coloured) = (arguments.output == Output::Text, is_coloured());
     let mut written = Ok(());
     let tell = |finding: &Finding| {
         if as_text && written.is_ok() {

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use sentinel_forwarder::decode::{Decoder, Format, KeyTells, Step};
 use sentinel_forwarder::table::Table;
 
+use super::console::{end, say};
+
 /// How many bytes are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -17,7 +19,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 ///
 /// Exits with 0 if every record became a row, with 1 if some did not, with 2 if the arguments are wrong.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  sentinelctl forward trail.json.gz --output rows.jsonl")]
+#[command(after_help = "Examples:
+  sentinelctl forward trail.json.gz
+  sentinelctl forward findings.jsonl.gz trail.json --output rows.jsonl")]
 pub(crate) struct Arguments {
     /// `CloudTrail` documents or `GuardDuty` JSON lines, gzipped or plain.
     #[arg(required = true)]
@@ -29,14 +33,8 @@ pub(crate) struct Arguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    match forward(arguments) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("sentinelctl forward: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    let code = |faults| if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    end("forward", forward(arguments).map(code))
 }
 
 /// Forwards all files; how many faults there were.
@@ -52,7 +50,7 @@ fn forward(arguments: &Arguments) -> io::Result<u64> {
         faults += file_faults;
     }
     out.flush()?;
-    say(&format!("{rows} rows, {faults} faults"));
+    say(format_args!("{rows} rows, {faults} faults"));
     Ok(faults)
 }
 
@@ -67,7 +65,7 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
     let mut decoder = Decoder::new(format);
     let (mut rows, mut faults) = (0, 0);
     let mut fault = |what: String| {
-        say(&format!("{name}: {what}"));
+        say(format_args!("{name}: {what}"));
         faults += 1;
     };
     let mut row = Vec::new();
@@ -107,9 +105,4 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
         }
     }
     Ok((rows, faults))
-}
-
-#[expect(clippy::print_stderr, reason = "the command line speaks to its user")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }

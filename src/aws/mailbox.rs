@@ -1,0 +1,281 @@
+//! A queue in an operator's hands: its messages are received, released, deleted, and sent on, ten at a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+};
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::inspection::{LookError, classify};
+
+/// The most messages of one call
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+pub const MOST_MESSAGES: usize = 10;
+/// The most bytes of one batch: what every queue takes, also one that was limited to it. A longer message goes alone.
+const BATCH_BYTES: usize = 256 * 1024;
+/// A receive that waits asks all servers of the queue, so that an empty answer means an empty queue
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
+const WAIT_SECONDS: i32 = 1;
+
+/// A message that was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The same however often it is received.
+    pub message_id: String,
+    /// By which it is deleted or released; another each time.
+    pub receipt: String,
+    /// The text.
+    pub body: String,
+    /// When it was sent first.
+    pub sent_at: Timestamp,
+    /// How often it has been received, this time included.
+    pub receives: u32,
+    /// What its sender wrote beside the body.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A queue does not do what it was asked for; all of it, not one message alone.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum MailboxError {
+    /// Our identity may not.
+    #[error("{url} can't be used: your identity needs {action} on it")]
+    Denied {
+        /// The queue.
+        url: String,
+        /// What it would have to be allowed.
+        action: &'static str,
+    },
+    /// There is no such queue.
+    #[error(
+        "there is no queue {url} ({code}): compare the address with the outputs of the stack, and AWS_REGION"
+    )]
+    Missing {
+        /// The queue.
+        url: String,
+        /// The code that AWS gave.
+        code: String,
+    },
+    /// AWS does not know who we are.
+    #[error("AWS does not take your credentials ({code}): sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
+    Credentials {
+        /// The code that AWS gave.
+        code: String,
+    },
+    /// It can't be reached, or answers something else.
+    #[error(
+        "{url} is not to be had ({code}): look at the network, AWS_REGION and AWS_ENDPOINT_URL, and try again"
+    )]
+    Unavailable {
+        /// The queue.
+        url: String,
+        /// The code that AWS gave.
+        code: String,
+    },
+}
+
+/// What the calls about single messages answer: for each, nothing or the code by which it was refused.
+pub type Refusals = Vec<Option<String>>;
+
+/// A queue whose messages are worked on.
+pub trait Mailbox {
+    /// Up to ten messages, hidden from others for so long; none if there are none for now.
+    fn receive(&self, hide: Duration) -> impl Future<Output = Result<Vec<Received>, MailboxError>>;
+
+    /// Makes messages visible at once.
+    fn release(&self, receipts: &[&str]) -> impl Future<Output = Result<Refusals, MailboxError>>;
+
+    /// Deletes messages.
+    fn delete(&self, receipts: &[&str]) -> impl Future<Output = Result<Refusals, MailboxError>>;
+
+    /// Sends messages; one that is not refused is safe.
+    fn send(&self, bodies: &[&str]) -> impl Future<Output = Result<Refusals, MailboxError>>;
+
+    /// About how many messages there are, visible or not.
+    fn depth(&self) -> impl Future<Output = Result<u64, MailboxError>>;
+}
+
+/// A queue of SQS.
+pub struct SqsMailbox {
+    client: Client,
+    url: String,
+}
+
+impl SqsMailbox {
+    /// The queue at that address.
+    #[must_use]
+    pub fn new(config: &SdkConfig, url: String) -> Self {
+        Self { client: Client::new(config), url }
+    }
+
+    fn failure<E: ProvideErrorMetadata, R>(
+        &self,
+        error: &SdkError<E, R>,
+        action: &'static str,
+    ) -> MailboxError {
+        let url = self.url.clone();
+        match classify(error, action) {
+            LookError::Denied { action } => MailboxError::Denied { url, action },
+            LookError::Missing { code } => MailboxError::Missing { url, code },
+            LookError::BadCredentials { code } => MailboxError::Credentials { code },
+            LookError::NoCredentials => MailboxError::Credentials { code: "there are none".to_owned() },
+            LookError::NoRegion => MailboxError::Unavailable { url, code: "no region is set".to_owned() },
+            LookError::Unavailable { code } => MailboxError::Unavailable { url, code },
+        }
+    }
+
+    async fn send_together(&self, bodies: &[&str]) -> Result<Refusals, MailboxError> {
+        let mut request = self.client.send_message_batch().queue_url(&self.url);
+        for (place, body) in bodies.iter().enumerate() {
+            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(*body);
+            request = request.entries(built(entry.build())?);
+        }
+        let answer = request.send().await.map_err(|error| self.failure(&error, "sqs:SendMessage"))?;
+        Ok(refusals(bodies.len(), answer.failed))
+    }
+}
+
+impl Mailbox for SqsMailbox {
+    async fn receive(&self, hide: Duration) -> Result<Vec<Received>, MailboxError> {
+        let request = self.client.receive_message().queue_url(&self.url).wait_time_seconds(WAIT_SECONDS);
+        let request = request.max_number_of_messages(10).visibility_timeout(whole_seconds(hide));
+        let request = request
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = request.send().await.map_err(|error| self.failure(&error, "sqs:ReceiveMessage"))?;
+        Ok(answer.messages.unwrap_or_default().into_iter().map(received).collect())
+    }
+
+    async fn release(&self, receipts: &[&str]) -> Result<Refusals, MailboxError> {
+        let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        for (place, receipt) in receipts.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
+            request = request.entries(built(entry.receipt_handle(*receipt).visibility_timeout(0).build())?);
+        }
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| self.failure(&error, "sqs:ChangeMessageVisibility"))?;
+        Ok(refusals(receipts.len(), answer.failed))
+    }
+
+    async fn delete(&self, receipts: &[&str]) -> Result<Refusals, MailboxError> {
+        let mut request = self.client.delete_message_batch().queue_url(&self.url);
+        for (place, receipt) in receipts.iter().enumerate() {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(place.to_string());
+            request = request.entries(built(entry.receipt_handle(*receipt).build())?);
+        }
+        let answer = request.send().await.map_err(|error| self.failure(&error, "sqs:DeleteMessage"))?;
+        Ok(refusals(receipts.len(), answer.failed))
+    }
+
+    async fn send(&self, bodies: &[&str]) -> Result<Refusals, MailboxError> {
+        let mut all = Vec::with_capacity(bodies.len());
+        for group in groups(bodies) {
+            match self.send_together(group).await {
+                Ok(refusals) => all.extend(refusals),
+                // One message may spoil the call for all: each by itself shows which.
+                Err(MailboxError::Unavailable { .. }) => {
+                    for body in group {
+                        all.push(match self.send_together(&[body]).await {
+                            Ok(refusals) => refusals.into_iter().next().flatten(),
+                            Err(MailboxError::Unavailable { code, .. }) => Some(code),
+                            Err(error) => return Err(error),
+                        });
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    async fn depth(&self) -> Result<u64, MailboxError> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let answer = request.set_attribute_names(Some(names.to_vec())).send().await;
+        let answer = answer.map_err(|error| self.failure(&error, "sqs:GetQueueAttributes"))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
+    }
+}
+
+/// Consecutive messages that fit into one call each.
+fn groups<'a, 'b>(mut bodies: &'a [&'b str]) -> Vec<&'a [&'b str]> {
+    let mut groups = Vec::new();
+    while !bodies.is_empty() {
+        let mut bytes = 0;
+        let fitting = bodies.iter().take(MOST_MESSAGES).take_while(|body| {
+            bytes += body.len();
+            bytes <= BATCH_BYTES
+        });
+        let (group, rest) = bodies.split_at(fitting.count().max(1));
+        groups.push(group);
+        bodies = rest;
+    }
+    groups
+}
+
+fn received(message: Message) -> Received {
+    let system = message.attributes.unwrap_or_default();
+    let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
+    let sent_ms = number(MessageSystemAttributeName::SentTimestamp).unwrap_or_default();
+    let attributes = message.message_attributes.unwrap_or_default();
+    Received {
+        message_id: message.message_id.unwrap_or_default(),
+        receipt: message.receipt_handle.unwrap_or_default(),
+        body: message.body.unwrap_or_default(),
+        sent_at: Timestamp::from_millisecond(sent_ms).unwrap_or_default(),
+        receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1),
+        attributes: attributes
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.string_value?)))
+            .collect(),
+    }
+}
+
+/// The codes of what was refused, each in its place.
+fn refusals(count: usize, failed: Vec<BatchResultErrorEntry>) -> Refusals {
+    let mut refusals = vec![None; count];
+    for failure in failed {
+        if let Some(place) = failure.id.parse::<usize>().ok().and_then(|place| refusals.get_mut(place)) {
+            *place = Some(failure.code);
+        }
+    }
+    refusals
+}
+
+/// An entry has all that it needs, so building it does not fail.
+fn built<T, E: std::fmt::Display>(entry: Result<T, E>) -> Result<T, MailboxError> {
+    entry.map_err(|error| MailboxError::Unavailable { url: String::new(), code: error.to_string() })
+}
+
+fn whole_seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_share_a_call_as_far_as_it_carries_them() {
+        let (half, whole, more) =
+            ("x".repeat(BATCH_BYTES / 2), "x".repeat(BATCH_BYTES), "x".repeat(BATCH_BYTES + 1));
+        let sizes = |bodies: &[&str]| groups(bodies).iter().map(|group| group.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(&["x"; 25]), [10, 10, 5]);
+        assert_eq!(sizes(&[&half, &half, "x", &whole, &more, "x"]), [2, 1, 1, 1, 1]);
+        assert_eq!(sizes(&[]), [0; 0]);
+    }
+}
