@@ -63,7 +63,10 @@ pub enum MailboxError {
         code: String,
     },
     /// AWS does not know who we are.
-    #[error("AWS does not take your credentials ({code}): sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID")]
+    #[error(
+        "AWS does not take your credentials ({code}): sign in; eval \"$(aws configure export-credentials \
+             --format env)\" sets those of the AWS CLI"
+    )]
     Credentials {
         /// The code that AWS gave.
         code: String,

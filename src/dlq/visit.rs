@@ -1,7 +1,7 @@
 //! Goes once through a queue. SQS can't list: messages are received, which hides them, and released in the end.
 //!
-//! What was received is hidden for about as long as the visit takes; what comes again meanwhile is known by its message
-//! id. Ended at any point, all that was not deleted is visible again after that time at the latest.
+//! What was received is hidden for about as long as the visit takes. If that was too short, what comes again is known by
+//! its message id, and hidden for twice as long. Killed, all that was not deleted is visible again after that time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::DlqError;
 use crate::aws::{MOST_MESSAGES, Mailbox, MailboxError, Received};
@@ -86,7 +87,10 @@ pub enum Ending {
 pub(super) struct Visit<'a, M> {
     mailbox: &'a M,
     stop: &'a Stop,
-    hide: Duration,
+    hide: Cell<Duration>,
+    /// When the first was hidden for that long.
+    hidden_at: Cell<Instant>,
+    stale_at: Instant,
     workers: usize,
     depth: u64,
     began: Timestamp,
@@ -109,10 +113,13 @@ impl<'a, M: Mailbox> Visit<'a, M> {
     ) -> Result<Self, MailboxError> {
         let depth = mailbox.depth().await?;
         let time = SHORTEST_HIDE + Duration::from_secs(depth / MESSAGES_A_SECOND) + more(depth);
+        let (hide, now) = (time.min(LONGEST_HIDE), Instant::now());
         Ok(Self {
             mailbox,
             stop,
-            hide: time.min(LONGEST_HIDE),
+            hide: Cell::new(hide),
+            hidden_at: Cell::new(now),
+            stale_at: now + hide,
             workers: if is_paced { 1 } else { WORKERS },
             depth,
             began: Timestamp::now(),
@@ -132,7 +139,7 @@ impl<'a, M: Mailbox> Visit<'a, M> {
 
     /// Whether the time is over for which the first message was hidden.
     pub(super) fn is_stale(&self) -> bool {
-        Timestamp::now().duration_since(self.began).unsigned_abs() >= self.hide
+        Instant::now() >= self.stale_at
     }
 
     /// How it ended.
@@ -173,7 +180,7 @@ impl<'a, M: Mailbox> Visit<'a, M> {
     where
         F: Future<Output = Result<Vec<Fate>, DlqError>>,
     {
-        let messages = self.mailbox.receive(self.hide).await?;
+        let messages = self.mailbox.receive(self.hide.get()).await?;
         let (new, returned) = self.take_down(messages);
         self.delete(&returned).await?;
         if new.is_empty() {
@@ -195,7 +202,10 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         let (mut new, mut returned) = (Vec::new(), Vec::new());
         for message in messages {
             match seen.get_mut(&message.message_id) {
-                Some(Some(receipt)) => *receipt = message.receipt,
+                Some(Some(receipt)) => {
+                    *receipt = message.receipt;
+                    self.hide_longer();
+                }
                 // SQS may deliver a message once more that was deleted.
                 Some(None) => returned.push(message.receipt),
                 None => {
@@ -210,6 +220,14 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         let is_late = new.iter().all(|message| message.sent_at > self.began);
         self.late.set(if is_late { self.late.get() + 1 } else { 0 });
         (new, returned)
+    }
+
+    /// Else those that come again would stand before those that were not seen, for ever.
+    fn hide_longer(&self) {
+        if self.hidden_at.get().elapsed() >= self.hide.get() {
+            self.hide.update(|hide| (hide * 2).min(LONGEST_HIDE));
+            self.hidden_at.set(Instant::now());
+        }
     }
 
     fn has_ended(&self) -> bool {

@@ -21,8 +21,11 @@ use super::interruption::Interruption;
 
 const HELP: &str = "\
 The queues are those of the stack: its outputs are DeadLetterQueueUrl,
-WorkQueueUrl and LedgerTable. AWS is asked as you, by AWS_REGION, AWS_PROFILE and
-the other AWS_… variables; AWS_ENDPOINT_URL leads elsewhere.
+WorkQueueUrl and LedgerTable. AWS is asked as you, by AWS_REGION and the other AWS_…
+variables; AWS_ENDPOINT_URL leads elsewhere. After any kind of sign-in of the AWS
+CLI this sets them:
+
+  eval \"$(aws configure export-credentials --format env)\"
 
 SQS can't list: messages are received, hidden from others meanwhile, and made
 visible again at the end, also after Ctrl-C. Killed, they are hidden for some
