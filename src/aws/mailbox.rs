@@ -88,8 +88,12 @@ pub type Refusals = Vec<Option<String>>;
 
 /// A queue whose messages are worked on.
 pub trait Mailbox {
-    /// Up to ten messages, hidden from others for so long; none if there are none for now.
-    fn receive(&self, hide: Duration) -> impl Future<Output = Result<Vec<Received>, MailboxError>>;
+    /// Up to ten messages, hidden from others for so long. That there are none is sure only if it waited for some.
+    fn receive(
+        &self,
+        hide: Duration,
+        waits: bool,
+    ) -> impl Future<Output = Result<Vec<Received>, MailboxError>>;
 
     /// Makes messages visible at once.
     fn release(&self, receipts: &[&str]) -> impl Future<Output = Result<Refusals, MailboxError>>;
@@ -145,8 +149,9 @@ impl SqsMailbox {
 }
 
 impl Mailbox for SqsMailbox {
-    async fn receive(&self, hide: Duration) -> Result<Vec<Received>, MailboxError> {
-        let request = self.client.receive_message().queue_url(&self.url).wait_time_seconds(WAIT_SECONDS);
+    async fn receive(&self, hide: Duration, waits: bool) -> Result<Vec<Received>, MailboxError> {
+        let wait_seconds = if waits { WAIT_SECONDS } else { 0 };
+        let request = self.client.receive_message().queue_url(&self.url).wait_time_seconds(wait_seconds);
         let request = request.max_number_of_messages(10).visibility_timeout(whole_seconds(hide));
         let request = request
             .message_attribute_names("All")

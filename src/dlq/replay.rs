@@ -35,6 +35,8 @@ pub enum Verdict {
     Replayed,
     /// It stays, for now or for good.
     Held(Held),
+    /// It was sent after the run began, maybe by the function for what was replayed: it stays for the next run.
+    Late,
     /// The work queue did not take it, by this code; it stays.
     Refused(String),
     /// It is on the work queue, and could not be deleted here: replayed again, it is delivered once.
@@ -109,6 +111,10 @@ impl<M: Mailbox, L: Ledger> Replay<'_, M, L> {
             if self.limit.is_some_and(|limit| run.sent.get() >= limit) {
                 run.visit.end();
                 break;
+            }
+            if run.visit.is_late(&messages[place]) {
+                tell(&found[place], &Verdict::Late);
+                continue;
             }
             match self.hold(&found[place], stage?, run) {
                 Some(held) => tell(&found[place], &Verdict::Held(held)),

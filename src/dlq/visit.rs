@@ -19,15 +19,15 @@ use crate::aws::{MOST_MESSAGES, Mailbox, MailboxError, Received};
 
 /// Calls under way at once: a visit is mostly waiting for answers.
 const WORKERS: usize = 4;
-/// So many empty answers in a row mean that there is no more; each has asked all servers.
-const MOST_EMPTY: usize = 4;
+/// So many empty answers in a row to calls that waited mean that there is no more.
+const MOST_EMPTY: usize = 3;
 /// So many answers in a row that hold only what was sent after the visit began end it: a queue may fill for ever.
 const MOST_LATE: usize = 25;
 /// The most messages that are hidden at once, and remembered: SQS hides 120,000 of a queue
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
 const MOST_KEPT: usize = 100_000;
-/// How long messages are hidden: for a short visit, at most, and for a second of it what one second does at least.
-const SHORTEST_HIDE: Duration = Duration::from_secs(30);
+/// How long messages are hidden: in a short visit, and at most; and how many a second are gone through at least.
+const SHORTEST_HIDE: Duration = Duration::from_secs(10);
 const LONGEST_HIDE: Duration = Duration::from_hours(1);
 const MESSAGES_A_SECOND: u64 = 100;
 /// How often a message that SQS did not delete or release for now is tried again, and how long after.
@@ -164,11 +164,12 @@ impl<'a, M: Mailbox> Visit<'a, M> {
     {
         let failed = Cell::new(false);
         let worker = async || {
+            let mut waits = false;
             while !self.has_ended() && !failed.get() {
                 // What was received must be taken down even if another failed meanwhile: never dropped half-way.
-                let result = self.look_at_some(&look).await;
+                let result = self.look_at_some(&look, waits).await;
                 failed.set(failed.get() || result.is_err());
-                result?;
+                waits = result?;
             }
             Ok::<(), DlqError>(())
         };
@@ -176,15 +177,22 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         ends.into_iter().collect()
     }
 
-    async fn look_at_some<F>(&self, look: impl Fn(Vec<Received>) -> F) -> Result<(), DlqError>
+    /// Whether there were none, so that it is worth while to wait.
+    async fn look_at_some<F>(&self, look: impl Fn(Vec<Received>) -> F, waits: bool) -> Result<bool, DlqError>
     where
         F: Future<Output = Result<Vec<Fate>, DlqError>>,
     {
-        let messages = self.mailbox.receive(self.hide.get()).await?;
+        let messages = self.mailbox.receive(self.hide.get(), waits).await?;
+        let is_empty = messages.is_empty();
+        if is_empty && waits {
+            self.empty.update(|empty| empty + 1);
+        } else if !is_empty {
+            self.empty.set(0);
+        }
         let (new, returned) = self.take_down(messages);
         self.delete(&returned).await?;
         if new.is_empty() {
-            return Ok(());
+            return Ok(is_empty);
         }
         let ids: Vec<String> = new.iter().map(|message| message.message_id.clone()).collect();
         for (id, fate) in ids.into_iter().zip(look(new).await?) {
@@ -192,7 +200,7 @@ impl<'a, M: Mailbox> Visit<'a, M> {
                 self.forget(id);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Notes what was received; what is new comes back, and the receipts of what had been deleted.
@@ -215,9 +223,8 @@ impl<'a, M: Mailbox> Visit<'a, M> {
             }
         }
         self.kept.update(|kept| kept + new.len());
-        self.empty.set(if count == 0 { self.empty.get() + 1 } else { 0 });
         self.old.set(if new.is_empty() { self.old.get() + count } else { 0 });
-        let is_late = new.iter().all(|message| message.sent_at > self.began);
+        let is_late = new.iter().all(|message| self.is_late(message));
         self.late.set(if is_late { self.late.get() + 1 } else { 0 });
         (new, returned)
     }
@@ -246,6 +253,11 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         if self.seen.borrow_mut().insert(message_id, None).flatten().is_some() {
             self.kept.update(|kept| kept - 1);
         }
+    }
+
+    /// Whether it was sent after the visit began.
+    pub(super) fn is_late(&self, message: &Received) -> bool {
+        message.sent_at > self.began
     }
 
     /// Deletes messages that were looked at; tells of each whether it is gone.

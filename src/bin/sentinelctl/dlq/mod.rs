@@ -29,7 +29,7 @@ CLI this sets them:
 
 SQS can't list: messages are received, hidden from others meanwhile, and made
 visible again at the end, also after Ctrl-C. Killed, they are hidden for some
-30 seconds more, and a second more for every 100 messages.
+10 seconds more, and a second more for every 100 messages.
 
 Exit codes: 0 all that was meant is done, 1 something failed, was interrupted, or
 an ID is not there, 2 wrong usage. Letters that are held are no failure, unless

@@ -70,6 +70,7 @@ struct Outcome {
     held: u64,
     refused: u64,
     left: u64,
+    late: u64,
     /// The ids that were seen, where some were asked for.
     seen: Vec<String>,
     /// What there is to tell of single messages: what was not replayed, or in a dry run all.
@@ -92,6 +93,7 @@ struct Report<'a> {
     held: u64,
     refused: u64,
     left: u64,
+    late: u64,
     missing: Vec<&'a str>,
     messages: Vec<Told<'a>>,
 }
@@ -199,6 +201,7 @@ impl Replay {
             held: outcome.held,
             refused: outcome.refused,
             left: outcome.left,
+            late: outcome.late,
             missing,
             messages: messages.collect(),
         }
@@ -212,8 +215,12 @@ impl Outcome {
             Verdict::Held(_) => &mut self.held,
             Verdict::Refused(_) => &mut self.refused,
             Verdict::Left => &mut self.left,
+            Verdict::Late => &mut self.late,
         };
         *count += 1;
+        if *verdict == Verdict::Late {
+            return;
+        }
         if !asked.ids.is_empty() {
             self.seen.push(found.id.clone());
         }
@@ -223,8 +230,12 @@ impl Outcome {
     }
 
     fn counts(&self) -> String {
-        let Self { replayed, held, refused, left, .. } = self;
-        let parts = [(*refused, "refused"), (*left, "replayed but not deleted")];
+        let Self { replayed, held, refused, left, late, .. } = self;
+        let parts = [
+            (*refused, "refused"),
+            (*left, "replayed but not deleted"),
+            (*late, "came meanwhile and wait for the next run"),
+        ];
         let rest =
             parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
         format!("{replayed} replayed, {held} held{}", rest.collect::<String>())
@@ -237,12 +248,13 @@ const fn word(verdict: &Verdict) -> &'static str {
         Verdict::Held(_) => "held",
         Verdict::Refused(_) => "refused",
         Verdict::Left => "left",
+        Verdict::Late => "late",
     }
 }
 
 fn why(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Replayed => String::new(),
+        Verdict::Replayed | Verdict::Late => String::new(),
         Verdict::Held(Held::CameBack) => {
             "replayed before and not delivered: it came back, or waits in the work queue; --again replays it"
                 .to_owned()
