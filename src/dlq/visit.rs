@@ -19,8 +19,6 @@ use crate::aws::{MOST_MESSAGES, Mailbox, MailboxError, Received};
 
 /// Calls under way at once: a visit is mostly waiting for answers.
 const WORKERS: usize = 4;
-/// So many empty answers in a row to calls that waited mean that there is no more.
-const MOST_EMPTY: usize = 3;
 /// So many answers in a row that hold only what was sent after the visit began end it: a queue may fill for ever.
 const MOST_LATE: usize = 25;
 /// The most messages that are hidden at once, and remembered: SQS hides 120,000 of a queue
@@ -98,7 +96,6 @@ pub(super) struct Visit<'a, M> {
     seen: RefCell<HashMap<String, Option<String>>>,
     kept: Cell<usize>,
     enough: Cell<bool>,
-    empty: Cell<usize>,
     late: Cell<usize>,
     old: Cell<usize>,
 }
@@ -126,7 +123,6 @@ impl<'a, M: Mailbox> Visit<'a, M> {
             seen: RefCell::default(),
             kept: Cell::new(0),
             enough: Cell::new(false),
-            empty: Cell::new(0),
             late: Cell::new(0),
             old: Cell::new(0),
         })
@@ -169,7 +165,11 @@ impl<'a, M: Mailbox> Visit<'a, M> {
                 // What was received must be taken down even if another failed meanwhile: never dropped half-way.
                 let result = self.look_at_some(&look, waits).await;
                 failed.set(failed.get() || result.is_err());
-                waits = result?;
+                let is_empty = result?;
+                if is_empty && waits {
+                    break;
+                }
+                waits = is_empty;
             }
             Ok::<(), DlqError>(())
         };
@@ -177,18 +177,13 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         ends.into_iter().collect()
     }
 
-    /// Whether there were none, so that it is worth while to wait.
+    /// Whether there were none.
     async fn look_at_some<F>(&self, look: impl Fn(Vec<Received>) -> F, waits: bool) -> Result<bool, DlqError>
     where
         F: Future<Output = Result<Vec<Fate>, DlqError>>,
     {
         let messages = self.mailbox.receive(self.hide.get(), waits).await?;
         let is_empty = messages.is_empty();
-        if is_empty && waits {
-            self.empty.update(|empty| empty + 1);
-        } else if !is_empty {
-            self.empty.set(0);
-        }
         let (new, returned) = self.take_down(messages);
         self.delete(&returned).await?;
         if new.is_empty() {
@@ -241,7 +236,6 @@ impl<'a, M: Mailbox> Visit<'a, M> {
         let seen = self.seen.borrow().len();
         self.stop.is_told()
             || self.enough.get()
-            || self.empty.get() >= MOST_EMPTY
             // All that comes again has come again, and nothing was new.
             || self.old.get() > seen + MOST_MESSAGES * WORKERS
             // The depth is there in case this machine's clock is behind.
