@@ -256,15 +256,15 @@ fn why(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Replayed | Verdict::Late => String::new(),
         Verdict::Held(Held::CameBack) => {
-            "replayed before and not delivered: it came back, or waits in the work queue; --again replays it"
+            "replayed before: it came back, or is still under way; --again replays it"
                 .to_owned()
         }
         Verdict::Held(Held::Twin) => {
-            "one with its id was replayed just now; run it again once that is done".to_owned()
+            "its twin was replayed just now; run it again once that is done".to_owned()
         }
         Verdict::Refused(code) => format!("the work queue answers {code}; it is where it was"),
         Verdict::Left => {
-            "it is on the work queue, but could not be deleted here; replayed again it is delivered once"
+            "it is on the work queue, but could not be deleted here; replayed again, it is delivered once"
                 .to_owned()
         }
     }
