@@ -3,6 +3,8 @@
 pub mod aws;
 #[cfg(feature = "cli")]
 pub mod azure_template;
+#[cfg(feature = "cli")]
+pub mod backfill;
 pub mod batch;
 pub mod config;
 pub mod credential;

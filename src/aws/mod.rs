@@ -1,5 +1,7 @@
 //! The AWS wing: objects of S3, queues, the ledger, and what proves who we are; a trait beside each implementation.
 
+#[cfg(feature = "cli")]
+mod bucket;
 mod credential;
 mod http;
 #[cfg(feature = "cli")]
@@ -9,6 +11,8 @@ mod ledger;
 mod mailbox;
 mod objects;
 mod queues;
+#[cfg(feature = "cli")]
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +21,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use rustls::{ClientConfig, RootCertStore};
 
+#[cfg(feature = "cli")]
+pub use bucket::{Bucket, BucketError, Listed, Page};
 pub use credential::{AzureProofs, Secrets};
 #[cfg(feature = "cli")]
 pub use inspection::{
@@ -26,7 +32,11 @@ pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{MOST_MESSAGES, Mailbox, MailboxError, Received, Refusals, SqsMailbox};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
+#[cfg(feature = "cli")]
+pub use queues::{MOST_MESSAGES, Refused};
 pub use queues::{Queue, QueueError, SqsQueue};
+#[cfg(feature = "cli")]
+pub use writing::Writing;
 
 /// How long one try of a call may take until its answer begins, and all tries together: an answer that never comes must
 /// leave time to settle.

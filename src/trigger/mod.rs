@@ -10,6 +10,7 @@ mod s3;
 use serde_json::value::RawValue;
 
 pub use job::Job;
+pub use s3::decode_key;
 
 use crate::failure::DEAD_LETTER_SCHEMA;
 use crate::json;

@@ -1,7 +1,7 @@
 //! Objects announced by S3 itself, and by `CloudTrail` through SNS.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>: keys are URL-encoded
-//! in notifications, and nowhere else.
+//! in notifications, and in no other announcement.
 
 use percent_encoding::percent_decode_str;
 
@@ -44,8 +44,9 @@ pub(super) fn announced_by_cloudtrail(bucket: &str, keys: &str, items: &mut Vec<
     true
 }
 
-/// Undoes the URL-encoding of a notification: `+` is a blank, `%XX` a byte; none if the bytes are no UTF-8.
-pub(super) fn decode_key(key: &str) -> Option<String> {
+/// Undoes S3's URL-encoding: `+` is a blank, `%XX` a byte; none if the bytes are no UTF-8.
+#[must_use]
+pub fn decode_key(key: &str) -> Option<String> {
     let blanks = key.replace('+', " ");
     percent_decode_str(&blanks).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
