@@ -24,6 +24,7 @@ FLOORS = {
     "sentinel": 2,
     "forward": 3,
     "handler": 4,
+    "wiring": 4,
     "backfill": 5,
     "main": 5,
     "azure_template": 5,

@@ -27,3 +27,4 @@ pub mod standin;
 pub mod table;
 pub mod task;
 pub mod trigger;
+pub mod wiring;

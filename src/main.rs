@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use secrecy::ExposeSecret;
-use sentinel_forwarder::aws::{
-    AzureProofs, DynamoLedger, S3Objects, Secrets, SqsQueue, http_client, sdk_config,
-};
-use sentinel_forwarder::config::{Api, Config};
-use sentinel_forwarder::forward::{Forwarder, Limits};
+use sentinel_forwarder::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue, http_client, sdk_config};
+use sentinel_forwarder::config::Config;
 use sentinel_forwarder::handler::{Answer, Handler};
-use sentinel_forwarder::sentinel::{DataCollectorSink, LogsIngestionSink, Sink};
+use sentinel_forwarder::sentinel::Sink;
+use sentinel_forwarder::wiring;
 use serde_json::value::RawValue;
-use tracing::{error, warn};
+use tracing::error;
 
 type Function = Handler<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedger>;
 
@@ -36,29 +33,7 @@ async fn build() -> Result<Function, Error> {
     let config = Config::from_env()?;
     let client = http_client()?;
     let aws = sdk_config(client.clone()).await;
-    let sink = match config.api {
-        Api::LogsIngestion(settings) => {
-            let proofs = AzureProofs::new(&aws, settings.credential.clone(), settings.cloud);
-            Sink::LogsIngestion(LogsIngestionSink::new(client, settings, proofs, config.compression_level))
-        }
-        Api::DataCollector(settings) => {
-            warn!(
-                "SENTINEL_API=data-collector: Microsoft ended its support on 14 September 2026; use logs-ingestion"
-            );
-            let key = Secrets::new(aws.clone()).read(&settings.shared_key).await?;
-            let sink =
-                DataCollectorSink::new(client, settings.endpoint, settings.workspace_id, key.expose_secret());
-            Sink::DataCollector(sink.ok_or("LOG_ANALYTICS_SHARED_KEY: the workspace's key is no base64")?)
-        }
-    };
-    let limits = Limits {
-        max_request_bytes: config.max_request_bytes,
-        max_concurrency: config.max_concurrency,
-        allowed_buckets: config.allowed_buckets,
-    };
-    let dead_letters = SqsQueue::new(&aws, config.dead_letter_queue_url);
-    let ledger = config.ledger_table.map(|table| DynamoLedger::new(&aws, table));
-    let forwarder = Forwarder::new(sink, S3Objects::new(&aws), dead_letters, ledger, limits);
+    let forwarder = wiring::pipeline(&config, client, &aws).await?;
     Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
 }
 

@@ -9,6 +9,7 @@ use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObject
 use jiff::Timestamp;
 use thiserror::Error;
 
+use super::inspection::is_about_credentials;
 use super::objects::client;
 use crate::trigger::decode_key;
 
@@ -169,9 +170,7 @@ impl Bucket {
                 let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
                 BucketError::OtherRegion { bucket, region: region.unwrap_or("its region").to_owned() }
             }
-            (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken") => {
-                BucketError::NoCredentials { code }
-            }
+            (_, text) if is_about_credentials(text) => BucketError::NoCredentials { code },
             (403 | 401, _) => BucketError::Denied { code, action, resource },
             (0, text) if text.contains("credential") => BucketError::NoCredentials { code },
             _ => BucketError::Unavailable { code },

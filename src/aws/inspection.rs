@@ -217,7 +217,7 @@ pub fn is_denial(code: &str) -> bool {
 }
 
 /// Whether a code says that AWS does not take our credentials.
-fn is_about_credentials(code: &str) -> bool {
+pub(super) fn is_about_credentials(code: &str) -> bool {
     const WORDS: [&str; 7] = [
         "ExpiredToken",
         "InvalidAccessKeyId",

@@ -74,13 +74,6 @@ pub trait ObjectReader: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(ObjectRef, Self::Chunks), ReadError>> + Send;
 }
 
-/// A client of S3 with the SDK's settings.
-pub(super) fn client(config: &aws_config::SdkConfig) -> Client {
-    // Buckets are named in the path where the endpoint is not AWS's own.
-    let path_style = config.endpoint_url().is_some();
-    Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
-}
-
 /// Objects of S3.
 pub struct S3Objects {
     client: Client,

@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::layout::Range;
 use super::listing::walk;
+use super::progress::Progress;
 use super::selection::Selection;
 use super::state::State;
 use crate::aws::{Bucket, Listed};
@@ -101,6 +102,15 @@ pub struct Carried {
     pub elapsed: Duration,
     /// How it ended.
     pub ending: Ending,
+}
+
+impl Carried {
+    /// How fast it was.
+    #[must_use]
+    pub fn files_per_second(&self) -> f64 {
+        let (done_now, elapsed) = (self.done.files, self.elapsed);
+        Progress { done_now, elapsed, ..Progress::default() }.rate()
+    }
 }
 
 /// What is carried, and how to stop.

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 pub use carry::{Carried, Carrier, Course, Done, Ending, carry};
 pub use direct::Direct;
+pub use layout::Range;
 pub use listing::ranges;
 pub use queue::ByQueue;
 pub use survey::survey;

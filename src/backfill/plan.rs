@@ -68,6 +68,8 @@ pub enum Via {
     Direct,
 }
 
+/// Analytics logs, pay as you go (<https://azure.microsoft.com/pricing/details/microsoft-sentinel/>).
+pub const SENTINEL_USD_PER_GB: f64 = 4.30;
 /// What is billed of a byte of a row, since names and punctuation are not: README, "Several rules".
 const BILLED_OF_ROW: f64 = 0.77;
 /// The compressed bytes that leave AWS for a byte of a row.

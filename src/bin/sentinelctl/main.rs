@@ -1,6 +1,7 @@
 //! The operator's command line; each subcommand has a file of its own.
 
 mod azure_template;
+mod backfill;
 mod completions;
 mod console;
 mod dev;
@@ -35,6 +36,8 @@ struct Arguments {
 enum Command {
     /// Writes the template of the Azure side.
     AzureTemplate(azure_template::Arguments),
+    /// Forwards after the fact what lies in a bucket already.
+    Backfill(backfill::Arguments),
     /// Prints the completions of a shell.
     Completions(completions::Arguments),
     /// Runs a local stand-in for Entra and the Logs Ingestion API.
@@ -52,6 +55,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::AzureTemplate(arguments) => azure_template::run(&arguments),
+        Command::Backfill(arguments) => backfill::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Dlq(arguments) => dlq::run(&arguments, Arguments::command()),
