@@ -45,6 +45,7 @@ class Storage(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.objects: dict[str, Stored] = {}
+        self.listing_refusal: tuple[int, str, str, dict[str, str]] | None = None
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
     def __exit__(self, *_: object) -> None:
@@ -61,13 +62,19 @@ class Storage(ThreadingHTTPServer):
         self.objects[key] = Stored(content, **behaviour)
         return self.objects[key]
 
+    def refuse_listings(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        """Let nobody see what there is."""
+        self.listing_refusal = status, code, message, headers or {}
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Storage
 
     def do_GET(self) -> None:
-        """Answer GetObject of a bucket that is named in the path."""
+        """Answer GetObject of a bucket that is named in the path, and refuse to list it."""
+        if "list-type=2" in self.path and self.server.listing_refusal:
+            return self._refuse(*self.server.listing_refusal)
         key = unquote(urlsplit(self.path).path).lstrip("/").split("/", 1)[1]
         stored = self.server.objects.get(key)
         if stored is None:
@@ -101,10 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_WR)
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def _refuse(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         body = _ERROR.format(code, message).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/xml")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
