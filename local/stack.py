@@ -22,6 +22,8 @@ FOLDER = ROOT / "target" / "local"
 # The second one holds a blank, a plus and a letter that is not ASCII.
 KEY_PREFIXES = "AWSLogs/,Audit Zürich+2026/"
 _ARTEFACTS = "deployment-artefacts"
+# More than any test sends.
+_KEEP_ROWS = 100_000
 _DEPLOY_SECONDS = 120
 
 
@@ -52,7 +54,7 @@ class Stack(Deployment):
         self.folder = Path(tempfile.mkdtemp(prefix="stack-", dir=FOLDER))
         self.children: list[Child] = []
         try:
-            azure, child = standin.start(binaries.sentinelctl, self.folder, outlives)
+            azure, child = standin.start(binaries.sentinelctl, self.folder, outlives, _KEEP_ROWS)
             self.children.append(child)
             self.emulator = Emulator(self.folder, outlives)
             self.children.append(self.emulator.child)
