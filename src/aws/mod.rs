@@ -32,8 +32,6 @@ pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{MOST_MESSAGES, Mailbox, MailboxError, Received, Refusals, SqsMailbox};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
-#[cfg(feature = "cli")]
-pub use queues::{MOST_MESSAGES, Refused};
 pub use queues::{Queue, QueueError, SqsQueue};
 #[cfg(feature = "cli")]
 pub use writing::Writing;

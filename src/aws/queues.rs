@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
-#[cfg(feature = "cli")]
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use thiserror::Error;
 
 /// A message could not be sent; what it stands for must come again.
@@ -28,23 +26,6 @@ pub trait Queue: Send + Sync + 'static {
     fn is(&self, arn: &str) -> bool;
 }
 
-/// The most messages that one call sends
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>).
-#[cfg(feature = "cli")]
-pub const MOST_MESSAGES: usize = 10;
-
-/// A message of several that the queue did not take.
-#[cfg(feature = "cli")]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Its place among those that were sent.
-    pub place: usize,
-    /// The code that AWS gave.
-    pub code: String,
-    /// Whether the message itself is at fault, so that it is never taken.
-    pub is_its_fault: bool,
-}
-
 /// A queue of SQS.
 pub struct SqsQueue {
     client: Client,
@@ -56,31 +37,6 @@ impl SqsQueue {
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, url: Option<String>) -> Self {
         Self { client: Client::new(config), url }
-    }
-
-    /// Sends up to [`MOST_MESSAGES`] messages in one call; those that are not named in the answer are safe.
-    ///
-    /// # Errors
-    /// If none was taken.
-    #[cfg(feature = "cli")]
-    pub async fn send_batch(&self, bodies: &[String]) -> Result<Vec<Refused>, QueueError> {
-        let Some(url) = &self.url else {
-            return Err(QueueError { code: "no queue is configured".to_owned() });
-        };
-        let mut request = self.client.send_message_batch().queue_url(url);
-        for (place, body) in bodies.iter().enumerate() {
-            let entry =
-                SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body).build();
-            request = request.entries(entry.map_err(|error| QueueError { code: error.to_string() })?);
-        }
-        let sent = request.send().await;
-        let sent =
-            sent.map_err(|error| QueueError { code: error.code().unwrap_or("no answer").to_owned() })?;
-        let refused = sent.failed().iter().filter_map(|failed| {
-            let (code, is_its_fault) = (failed.code().to_owned(), failed.sender_fault());
-            Some(Refused { place: failed.id().parse().ok()?, code, is_its_fault })
-        });
-        Ok(refused.collect())
     }
 }
 

@@ -18,7 +18,7 @@ mod survey;
 
 use thiserror::Error;
 
-pub use carry::{Carried, Carrier, Course, Done, Ending, carry};
+pub use carry::{Carried, Carrier, Course, Done, Ending, Halt, carry};
 pub use direct::Direct;
 pub use layout::Range;
 pub use listing::ranges;

@@ -319,7 +319,7 @@ def test_what_is_wrong_is_told_with_what_to_do(stack: Stack, tmp_path: Path) -> 
     keyless = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_EC2_METADATA_DISABLED": "true"}
     for arguments, changes, status, advice in (
         ([source], {}, 2, "--yes"),
-        ([source, "--yes"], {"WORK_QUEUE_URL": None}, 2, "--queue-url"),
+        ([source, "--yes"], {"WORK_QUEUE_URL": None}, 2, "--work-queue-url"),
         ([source, "--yes", "--via", "batch"], {}, 2, "--manifest"),
         ([source, "--yes", "--via", "direct"], {"DEAD_LETTER_QUEUE_URL": None}, 2, "DEAD_LETTER_QUEUE_URL"),
         ([source, "--yes", "--via", "direct"], {"SENTINEL_DCR_ID": None}, 2, "SENTINEL_DCR_ID"),
@@ -332,7 +332,7 @@ def test_what_is_wrong_is_told_with_what_to_do(stack: Stack, tmp_path: Path) -> 
         ([f"s3://{BUCKET}-is-not-there", "--plan"], {}, 1, "there is no bucket"),
         ([source, "--plan"], keyless, 1, "export-credentials"),
         ([source, "--plan", "--state", str(foreign)], {}, 1, "another file to --state"),
-        ([source, "--yes", "--queue-url", f"{stack.endpoint}/000000000000/nowhere"], {}, 1, "WorkQueueUrl"),
+        ([source, "--yes", "--work-queue-url", f"{stack.endpoint}/000000000000/nowhere"], {}, 1, "there is no queue"),
     ):
         ended = run(stack, *arguments, **changes)
         assert ended.returncode == status and advice in ended.stdout + ended.stderr, (arguments, ended)

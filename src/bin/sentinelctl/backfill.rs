@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use sentinel_forwarder::aws::{Bucket, S3Objects, SqsQueue, http_client, sdk_config};
+use sentinel_forwarder::aws::{Bucket, S3Objects, SqsMailbox, http_client, sdk_config};
 use sentinel_forwarder::backfill::manifest::{self, Job, Target};
 use sentinel_forwarder::backfill::selection::Selection;
 use sentinel_forwarder::backfill::state::State;
@@ -19,9 +19,10 @@ use sentinel_forwarder::backfill::{
 use sentinel_forwarder::wiring;
 use tokio::sync::watch;
 
+use crate::console::{Output, say};
 use crate::interruption::Interruption;
 pub(crate) use arguments::Arguments;
-use arguments::{Output, Way};
+use arguments::Way;
 use show::Show;
 use told::Told;
 
@@ -33,7 +34,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            say(&format!("sentinelctl backfill: {error}"));
+            say(format_args!("sentinelctl backfill: {error}"));
             let is_usage = matches!(error.downcast_ref(), Some(BackfillError::Usage(_)));
             if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
@@ -80,7 +81,7 @@ async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         let name = selection.source.bucket.clone();
         match way {
             Way::Queue { url, files_per_second } => {
-                let queue = SqsQueue::new(&aws, Some(url));
+                let queue = SqsMailbox::new(&aws, url);
                 place.carry(&ByQueue::new(queue, name, files_per_second), &mut state, &told).await
             }
             Way::Direct { config } => {
@@ -216,11 +217,6 @@ fn tell(output: Output, text: &str, json: &serde_json::Value) -> io::Result<()> 
 
 fn print(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
-}
-
-fn say(text: &str) {
-    // Nothing is left to tell it to if standard error is closed.
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Whether there is somebody to ask.

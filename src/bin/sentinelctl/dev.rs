@@ -1,6 +1,5 @@
 //! `sentinelctl dev`: runs the stand-in until it is interrupted, and says how to point the function at it.
 
-use crate::interruption::Interruption;
 use sentinel_forwarder::standin::{Cloud, Settings, Standin};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -11,6 +11,7 @@ use sentinel_forwarder::backfill::selection::{Selection, Source, parse_service, 
 use sentinel_forwarder::config::Config;
 
 use super::is_asked;
+use crate::console::Output;
 
 const HELP: &str = "\
 Files are selected by AWS's key layout,
@@ -39,7 +40,7 @@ Examples:
   sentinelctl backfill s3://trail-logs --from 2026-01-01 --until 2026-02-01 --plan
   sentinelctl backfill s3://trail-logs/audit --accounts 111122223333 \\
     --regions us-east-1,eu-west-1 --from 2026-01-01 --until 2026-02-01 \\
-    --queue-url https://sqs.us-east-1.amazonaws.com/111122223333/work \\
+    --work-queue-url https://sqs.us-east-1.amazonaws.com/111122223333/work \\
     --rate 50 --state january.json
   sentinelctl backfill s3://trail-logs --service GuardDuty --from 2026-03-01 \\
     --via direct --concurrency 16 --yes --output json
@@ -78,9 +79,9 @@ pub(crate) struct Arguments {
     /// queue: tasks a second. Live files wait behind what the function can't keep up with
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=3000))]
     rate: u32,
-    /// queue: the work queue [default: WORK_QUEUE_URL of the environment]
-    #[arg(long, value_name = "URL")]
-    queue_url: Option<String>,
+    /// queue: the work queue.
+    #[arg(long, env = "WORK_QUEUE_URL", value_name = "URL")]
+    work_queue_url: Option<String>,
     /// batch: where the manifest goes, s3://bucket/key or a file
     #[arg(long, value_name = "TARGET")]
     manifest: Option<Target>,
@@ -108,12 +109,6 @@ pub(crate) struct Arguments {
     /// How plan and report are written
     #[arg(long, value_enum, default_value = "text")]
     pub(super) output: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Output {
-    Text,
-    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -161,16 +156,13 @@ impl Arguments {
             return usage("--state is for queue and direct: a manifest is written as a whole");
         }
         match self.via {
-            Via::Queue => {
-                let known = self.queue_url.clone().or_else(|| std::env::var("WORK_QUEUE_URL").ok());
-                match known.filter(|url| !url.is_empty()) {
-                    None if !self.plan => usage(
-                        "the work queue is not known: give --queue-url or set WORK_QUEUE_URL \
+            Via::Queue => match self.work_queue_url.clone().filter(|url| !url.is_empty()) {
+                None if !self.plan => usage(
+                    "the work queue is not known: give --work-queue-url or set WORK_QUEUE_URL \
                          (WorkQueueUrl of the stack's outputs)",
-                    ),
-                    url => Ok(Way::Queue { url: url.unwrap_or_default(), files_per_second: self.rate }),
-                }
-            }
+                ),
+                url => Ok(Way::Queue { url: url.unwrap_or_default(), files_per_second: self.rate }),
+            },
             Via::Batch => match &self.manifest {
                 None if !self.plan => usage("give --manifest s3://bucket/key, or a file, for the manifest"),
                 target => Ok(Way::Batch {
