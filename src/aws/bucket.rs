@@ -43,6 +43,12 @@ pub enum BucketError {
         /// Its region, where AWS told.
         region: String,
     },
+    /// Nobody has said where.
+    #[error("no region is set: set AWS_REGION to that of the bucket {bucket}")]
+    NoRegion {
+        /// Its name.
+        bucket: String,
+    },
     /// Nobody has said who we are, or it isn't so.
     #[error(
         "AWS does not know who you are ({code}): after any kind of sign-in of the AWS CLI, \
@@ -172,6 +178,7 @@ impl Bucket {
             }
             (_, text) if is_about_credentials(text) => BucketError::NoCredentials { code },
             (403 | 401, _) => BucketError::Denied { code, action, resource },
+            (0, text) if text.contains("region must be set") => BucketError::NoRegion { bucket },
             (0, text) if text.contains("credential") => BucketError::NoCredentials { code },
             _ => BucketError::Unavailable { code },
         }

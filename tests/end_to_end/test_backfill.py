@@ -331,6 +331,7 @@ def test_what_is_wrong_is_told_with_what_to_do(stack: Stack, tmp_path: Path) -> 
         ([f"s3://{BUCKET}/nowhere", "--plan"], {}, 1, "--raw"),
         ([f"s3://{BUCKET}-is-not-there", "--plan"], {}, 1, "there is no bucket"),
         ([source, "--plan"], keyless, 1, "export-credentials"),
+        ([source, "--plan"], {"AWS_REGION": None}, 1, "set AWS_REGION"),
         ([source, "--plan", "--state", str(foreign)], {}, 1, "another file to --state"),
         ([source, "--yes", "--work-queue-url", f"{stack.endpoint}/000000000000/nowhere"], {}, 1, "there is no queue"),
     ):

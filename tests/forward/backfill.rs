@@ -59,7 +59,10 @@ fn where_nothing_can_be_read_the_run_ends_without_a_letter() {
 fn a_missing_role_ends_the_run_without_a_letter() {
     let world = World::ledgered(records(3)).fault(Fault::status(403));
     let results = carried(&world, &[KEY], &watch::Sender::new(false));
-    assert!(matches!(&results[0], Err(Halt::Failed(why)) if why.contains("Monitoring Metrics")), "{results:?}");
+    assert!(
+        matches!(&results[0], Err(Halt::Failed(why)) if why.contains("Monitoring Metrics")),
+        "{results:?}"
+    );
     assert!(world.letters().is_empty() && world.events().is_empty());
 }
 

@@ -19,7 +19,7 @@ use sentinel_forwarder::backfill::{
 use sentinel_forwarder::wiring;
 use tokio::sync::watch;
 
-use crate::console::{Output, say};
+use crate::console::{Output, end, say};
 use crate::interruption::Interruption;
 pub(crate) use arguments::Arguments;
 use arguments::Way;
@@ -30,15 +30,16 @@ use told::Told;
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ran = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(backfill(arguments)));
-    match ran {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    let code = ran.map(|is_done| if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    let ended = code.or_else(|error| match error.downcast::<io::Error>() {
+        Ok(error) => Err(*error),
         Err(error) => {
             say(format_args!("sentinelctl backfill: {error}"));
-            let is_usage = matches!(error.downcast_ref(), Some(BackfillError::Usage(_)));
-            if is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
+            let is_misuse = matches!(error.downcast_ref(), Some(BackfillError::Usage(_)));
+            Ok(if is_misuse { ExitCode::from(2) } else { ExitCode::FAILURE })
         }
-    }
+    });
+    end("backfill", ended)
 }
 
 /// Whether all that was asked for is done.

@@ -11,6 +11,7 @@ use sentinel_forwarder::backfill::{Carried, Ending};
 use serde_json::{Value, json};
 
 use super::arguments::{Arguments, Way};
+use crate::console::visible;
 
 /// Requests that one rule takes in a minute
 /// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>).
@@ -87,7 +88,7 @@ impl Told {
         if self.state.is_finished {
             line("done", "all: the state says that nothing is left".to_owned());
         } else if let Some(position) = &self.state.position {
-            line("done", format!("{}, up to {position}", number(self.state.files)));
+            line("done", format!("{}, up to {}", number(self.state.files), visible(position)));
         }
         for note in &self.notes {
             let _ = write!(text, "\n{note}");
@@ -130,7 +131,7 @@ impl Told {
                 let _ = write!(text, "\nInterrupted. {again}");
             }
             Ending::Failed(why) => {
-                let _ = write!(text, "\nStopped: {why}\n{again}");
+                let _ = write!(text, "\nStopped: {}\n{again}", visible(why));
             }
         }
         text
