@@ -77,6 +77,13 @@ pub fn number(number: u64) -> String {
     text
 }
 
+/// A number of which only the first three digits are known.
+#[must_use]
+pub fn rough(value: u64) -> String {
+    let unit = 10_u64.pow(value.checked_ilog10().unwrap_or_default().saturating_sub(2));
+    number((value + unit / 2) / unit * unit)
+}
+
 /// A time in its two largest units.
 #[must_use]
 pub fn time(time: Duration) -> String {
@@ -129,6 +136,7 @@ mod tests {
     #[test]
     fn figures_are_written_to_be_read() {
         assert_eq!([0, 999, 1_000, 12_345_678].map(number), ["0", "999", "1,000", "12,345,678"]);
+        assert_eq!([0, 999, 1_234, 12_355_678].map(rough), ["0", "999", "1,230", "12,400,000"]);
         let times = [59, 61, 3_700, 90_000].map(|seconds| time(Duration::from_secs(seconds)));
         assert_eq!(times, ["59 s", "1 min 1 s", "1 h 1 min", "1 days 1 h"]);
         assert_eq!(

@@ -323,6 +323,7 @@ def test_what_is_wrong_is_told_with_what_to_do(stack: Stack, tmp_path: Path) -> 
         ([source, "--yes", "--via", "batch"], {}, 2, "--manifest"),
         ([source, "--yes", "--via", "direct"], {"DEAD_LETTER_QUEUE_URL": None}, 2, "DEAD_LETTER_QUEUE_URL"),
         ([source, "--yes", "--via", "direct"], {"SENTINEL_DCR_ID": None}, 2, "SENTINEL_DCR_ID"),
+        ([source, "--yes", "--via", "direct"], {"ALLOWED_BUCKETS": "another"}, 2, "ALLOWED_BUCKETS"),
         ([source, "--plan", "--from", "2026-02-01", "--until", "2026-02-01"], {}, 2, "not after --from"),
         ([source, "--plan", "--service", "vpcflowlogs"], {}, 2, "GuardDuty"),
         ([source, "--plan", "--accounts", "1234"], {}, 2, "12 digits"),

@@ -14,7 +14,7 @@ use sentinel_forwarder::backfill::manifest::{self, Job, Target};
 use sentinel_forwarder::backfill::selection::Selection;
 use sentinel_forwarder::backfill::state::State;
 use sentinel_forwarder::backfill::{
-    BackfillError, ByQueue, Carried, Carrier, Course, Direct, Ending, Range, carry, ranges, survey,
+    BackfillError, ByQueue, Carrier, Course, Direct, Ending, Range, carry, ranges, survey,
 };
 use sentinel_forwarder::wiring;
 use tokio::sync::watch;
@@ -54,15 +54,14 @@ async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
         None => None,
     };
     let ranges = ranges(&bucket, &selection).await?;
-    let mut state = match known {
-        Some(state) => state,
-        None => {
-            let (show, objects) = (Show::new(), S3Objects::new(&aws));
-            let surveyed = survey(&bucket, &objects, &selection, &ranges, |found| show.listed(found));
-            let (found, sample) = surveyed.await?;
-            show.clear();
-            State::new(name, found, sample)
-        }
+    let mut state = if let Some(state) = known {
+        state
+    } else {
+        let (show, objects) = (Show::new(), S3Objects::new(&aws));
+        let surveyed = survey(&bucket, &objects, &selection, &ranges, |found| show.listed(found));
+        let (found, sample) = surveyed.await?;
+        show.clear();
+        State::new(name, found, sample)
     };
     let told = Told::of(&state, arguments, &way);
     if arguments.plan || state.found.files == 0 || state.is_finished {
@@ -131,17 +130,13 @@ impl Place<'_> {
             stop: self.stop,
         };
         let show = Show::new();
-        let carried = carry(course, carrier, state, |state, done, elapsed| {
+        let walk = carry(course, carrier, state, |state, done, elapsed| {
             show.carried(state.found.files, state.files, done.files, elapsed);
         });
-        let carried: Carried = carried.await;
+        let ran = walk.await;
         show.clear();
-        tell(
-            self.arguments.output,
-            &told.report_text(&carried, self.arguments),
-            &told.report_json(&carried, state),
-        )?;
-        Ok(carried.ending == Ending::Finished)
+        tell(self.arguments.output, &told.report_text(&ran, self.arguments), &told.report_json(&ran, state))?;
+        Ok(ran.ending == Ending::Finished)
     }
 
     /// Writes the manifest, and says how to create its job.

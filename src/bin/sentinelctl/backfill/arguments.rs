@@ -51,7 +51,7 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
-    /// The bucket, and the prefix that AWSLogs/ stands behind or within.
+    /// The bucket, and the prefix before the folder `AWSLogs`, or further into it.
     #[arg(value_name = "s3://BUCKET/PREFIX")]
     source: Source,
     /// Accounts, comma-separated [default: all there are]
@@ -82,7 +82,7 @@ pub(crate) struct Arguments {
     /// queue: the work queue.
     #[arg(long, env = "WORK_QUEUE_URL", value_name = "URL")]
     work_queue_url: Option<String>,
-    /// batch: where the manifest goes, s3://bucket/key or a file
+    /// batch: where the manifest goes, an object (`s3://bucket/key`) or a file
     #[arg(long, value_name = "TARGET")]
     manifest: Option<Target>,
     /// batch: the function that the job invokes
@@ -177,6 +177,12 @@ impl Arguments {
                     return usage(
                         "DEAD_LETTER_QUEUE_URL is not set: what can't be delivered would have no place to go",
                     );
+                }
+                let bucket = &self.source.bucket;
+                if config.allowed_buckets.as_ref().is_some_and(|names| !names.contains(bucket)) {
+                    return usage(&format!(
+                        "{bucket} is not in ALLOWED_BUCKETS: add it, or unset the variable"
+                    ));
                 }
                 Ok(Way::Direct { config: Box::new(config) })
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sentinel_forwarder::backfill::manifest::{Manifest, Target};
 use sentinel_forwarder::backfill::plan::{Estimate, Via};
-use sentinel_forwarder::backfill::progress::{number, size, time};
+use sentinel_forwarder::backfill::progress::{number, rough, size, time};
 use sentinel_forwarder::backfill::state::State;
 use sentinel_forwarder::backfill::{Carried, Ending};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ impl Told {
             0 => "by a typical trail, since no file could be read".to_owned(),
             files => format!("by {files} of the files"),
         };
-        line("records", format!("about {} ({basis})", number(estimate.records)));
+        line("records", format!("about {} ({basis})", rough(estimate.records)));
         line(
             "rows",
             format!(
