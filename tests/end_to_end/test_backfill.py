@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -260,6 +261,55 @@ def test_directly_a_damaged_file_is_a_letter_and_the_rest_goes_on(stack: Stack) 
     assert (told["files"], told["dead_letters"]) == (5, 1)
     (letter,) = stack.dead_letters()
     assert letter["reason"] == "Corrupt" and letter["task"]["object"]["key"] == key("damaged/AWSLogs/", 2)
+
+
+def at_a_terminal(stack: Stack, answer: str, *arguments: str) -> tuple[int, str]:
+    """Answer the question at a terminal; the exit code, and all that was shown."""
+    ours, theirs = os.openpty()
+    running = subprocess.Popen(
+        command(*arguments), env=environment(stack), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = b""
+    # The end of the other side is an error here.
+    with suppress(OSError):
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    return running.wait(SECONDS), shown.decode()
+
+
+def test_at_a_terminal_it_shows_the_plan_and_asks(stack: Stack) -> None:
+    put(stack, {key("asked/AWSLogs/", number): trail.file(number) for number in range(20)})
+    arguments = f"s3://{BUCKET}/asked", "--rate", "10"
+    status, shown = at_a_terminal(stack, "n\n", *arguments)
+    assert status == 1 and "Forward them? [y/N]" in shown and "Nothing was done." in shown
+    assert not landed(stack)
+    status, shown = at_a_terminal(stack, "y\n", *arguments)
+    assert status == 0 and "Sent the tasks of 20 files" in shown
+    assert "[############............] 10 of 20 files (50 %)" in shown
+    wait_for("all land", SECONDS, lambda: len(landed(stack)) == 20)
+
+
+def test_a_second_interruption_ends_it_at_once_and_the_next_run_goes_on(stack: Stack) -> None:
+    put(stack, {key("twice/AWSLogs/", number): trail.file(number) for number in range(3)})
+    stack.standin.fault(kind="hang")
+    arguments = f"s3://{BUCKET}/twice", "--via", "direct", "--yes"
+    running = begin(stack, *arguments)
+    ledger, table = stack.client("dynamodb"), stack.outputs["LedgerTable"]
+    wait_for("all are under way", SECONDS, lambda: ledger.scan(TableName=table)["Count"] == 3)
+    running.send_signal(signal.SIGINT)
+    assert running.stderr is not None
+    while "once more" not in running.stderr.readline():
+        assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate(timeout=10)
+    assert running.returncode == 1 and "ended at once" in errors
+    stack.standin.clear_faults()
+    let_leases_run_out(stack)
+    assert report(run(stack, *arguments, "--output", "json"))["report"]["rows"] == 3
+    assert landed(stack) == Counter(range(3))
 
 
 ODD = ["a b+c.json.gz", 'comma,"quote".json.gz', "Zürich/100%25.json.gz", "tab\tand\nline.json.gz", "x'y&z=?#.json.gz"]
