@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::carry::{Carrier, Done, Halt};
-use crate::aws::{Listed, MOST_MESSAGES, Mailbox, MailboxError};
+use crate::aws::{Listed, MOST_MESSAGES, Mailbox, MailboxError, Refusals};
 use crate::task::{ObjectRef, Task};
 
 /// Calls that are under way at once: enough to fill a line of 100 ms at hundreds of tasks a second.
@@ -41,33 +41,40 @@ impl<M: Mailbox> Carrier for ByQueue<M> {
     }
 
     async fn carry(&self, objects: &[Listed]) -> Result<Done, Halt> {
-        let mut waiting: Vec<String> = objects.iter().map(|object| task(&self.bucket, &object.key)).collect();
-        for tried in 0..TRIES {
-            if tried > 0 {
-                sleep((FIRST_PAUSE * 2_u32.pow(tried - 1)).mul_f64(0.75 + fastrand::f64() / 4.0)).await;
-            }
-            let bodies: Vec<&str> = waiting.iter().map(String::as_str).collect();
-            match self.queue.send(&bodies).await {
-                Ok(refusals) => {
-                    let refused = waiting.into_iter().zip(refusals);
-                    let refused: Vec<_> = refused.filter_map(|(task, code)| Some((task, code?))).collect();
-                    if let Some((task, code)) = refused.iter().find(|(_, code)| is_the_tasks_fault(code)) {
-                        return Err(Halt::Failed(format!(
-                            "the queue never takes this task ({code}): {task}"
-                        )));
-                    }
-                    waiting = refused.into_iter().map(|(task, _)| task).collect();
-                }
-                Err(MailboxError::Unavailable { .. }) => {}
-                Err(error) => return Err(Halt::Failed(error.to_string())),
-            }
-            if waiting.is_empty() {
-                let (files, bytes) = (objects.len() as u64, objects.iter().map(|object| object.bytes).sum());
-                return Ok(Done { files, bytes, ..Done::default() });
-            }
-        }
-        Err(Halt::Failed("the work queue does not take the tasks for now".to_owned()))
+        let tasks = objects.iter().map(|object| task(&self.bucket, &object.key)).collect();
+        send(tasks, async |bodies| self.queue.send(bodies).await).await?;
+        let (files, bytes) = (objects.len() as u64, objects.iter().map(|object| object.bytes).sum());
+        Ok(Done { files, bytes, ..Done::default() })
     }
+}
+
+/// Sends until all are taken, those that were refused again.
+async fn send(
+    mut waiting: Vec<String>,
+    call: impl AsyncFn(&[&str]) -> Result<Refusals, MailboxError>,
+) -> Result<(), Halt> {
+    for tried in 0..TRIES {
+        if tried > 0 {
+            sleep((FIRST_PAUSE * 2_u32.pow(tried - 1)).mul_f64(0.75 + fastrand::f64() / 4.0)).await;
+        }
+        let bodies: Vec<&str> = waiting.iter().map(String::as_str).collect();
+        match call(&bodies).await {
+            Ok(refusals) => {
+                let refused = waiting.into_iter().zip(refusals);
+                let refused: Vec<_> = refused.filter_map(|(task, code)| Some((task, code?))).collect();
+                if let Some((task, code)) = refused.iter().find(|(_, code)| is_the_tasks_fault(code)) {
+                    return Err(Halt::Failed(format!("the queue never takes this task ({code}): {task}")));
+                }
+                waiting = refused.into_iter().map(|(task, _)| task).collect();
+            }
+            Err(MailboxError::Unavailable { .. }) => {}
+            Err(error) => return Err(Halt::Failed(error.to_string())),
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+    }
+    Err(Halt::Failed("the work queue does not take the tasks for now".to_owned()))
 }
 
 /// A task names the key alone: what stands there is told apart when it is read, by its version or else its entity tag, as
@@ -86,10 +93,7 @@ fn is_the_tasks_fault(code: &str) -> bool {
 mod tests {
     use std::cell::RefCell;
 
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::aws::{Received, Refusals};
 
     #[test]
     fn a_task_names_the_key_and_leaves_its_content_to_the_reader() {
@@ -101,53 +105,20 @@ mod tests {
 
     type Answer = Result<Vec<Option<&'static str>>, MailboxError>;
 
-    /// A queue that answers by a script, and keeps what it took.
-    struct Scripted {
-        answers: RefCell<Vec<Answer>>,
-        taken: RefCell<Vec<String>>,
-    }
-
-    impl Mailbox for Scripted {
-        async fn receive(&self, _: Duration) -> Result<Vec<Received>, MailboxError> {
-            Ok(Vec::new())
-        }
-
-        async fn release(&self, _: &[&str]) -> Result<Refusals, MailboxError> {
-            Ok(Vec::new())
-        }
-
-        async fn delete(&self, _: &[&str]) -> Result<Refusals, MailboxError> {
-            Ok(Vec::new())
-        }
-
-        async fn send(&self, bodies: &[&str]) -> Result<Refusals, MailboxError> {
-            let answer = self.answers.borrow_mut().pop().unwrap_or_else(|| Ok(vec![None; bodies.len()]))?;
-            assert_eq!(answer.len(), bodies.len());
-            let taken = bodies.iter().zip(&answer).filter(|(_, refusal)| refusal.is_none());
-            self.taken.borrow_mut().extend(taken.map(|(body, _)| (*body).to_owned()));
-            Ok(answer.into_iter().map(|refusal| refusal.map(str::to_owned)).collect())
-        }
-
-        async fn depth(&self) -> Result<u64, MailboxError> {
-            Ok(0)
-        }
-    }
-
-    /// Carries three objects; what came of it, and what the queue took.
-    async fn carried(mut answers: Vec<Answer>) -> (Result<Done, Halt>, Vec<String>) {
+    /// Sends three tasks to a queue that answers so; what came of it, and what the queue took.
+    async fn sent(mut answers: Vec<Answer>) -> (Result<(), Halt>, Vec<String>) {
         answers.reverse();
-        let queue = Scripted { answers: RefCell::new(answers), taken: RefCell::default() };
-        let by_queue = ByQueue::new(queue, "b".to_owned(), 1);
-        let listed = |key: &str| Listed {
-            key: key.to_owned(),
-            bytes: 7,
-            modified: Timestamp::UNIX_EPOCH,
-            is_archived: false,
-        };
-        let result = by_queue.carry(&["x", "y", "z"].map(listed)).await;
-        let keys = by_queue.queue.taken.into_inner();
-        let keys = keys.iter().map(|body| Task::parse(body).unwrap().object.key).collect();
-        (result, keys)
+        let (answers, taken) = (RefCell::new(answers), RefCell::new(Vec::new()));
+        let tasks = ["x", "y", "z"].map(str::to_owned).to_vec();
+        let result = send(tasks, async |bodies| {
+            let answer = answers.borrow_mut().pop().unwrap_or_else(|| Ok(vec![None; bodies.len()]))?;
+            assert_eq!(answer.len(), bodies.len());
+            let safe = bodies.iter().zip(&answer).filter(|(_, refusal)| refusal.is_none());
+            taken.borrow_mut().extend(safe.map(|(body, _)| (*body).to_owned()));
+            Ok(answer.into_iter().map(|refusal| refusal.map(str::to_owned)).collect())
+        })
+        .await;
+        (result, taken.into_inner())
     }
 
     fn unavailable() -> MailboxError {
@@ -157,26 +128,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_for_now_is_sent_again_and_nothing_else() {
         let refused = Some("ServiceUnavailable");
-        let (result, keys) =
-            carried(vec![Ok(vec![None, refused, refused]), Err(unavailable()), Ok(vec![refused, None])])
-                .await;
-        assert_eq!(result, Ok(Done { files: 3, bytes: 21, ..Done::default() }));
-        assert_eq!(keys, ["x", "z", "y"]);
+        let answers = vec![Ok(vec![None, refused, refused]), Err(unavailable()), Ok(vec![refused, None])];
+        assert_eq!(sent(answers).await, (Ok(()), ["x", "z", "y"].map(str::to_owned).to_vec()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_queue_that_takes_nothing_is_given_up_in_the_end() {
-        let (result, keys) = carried((0..TRIES).map(|_| Err(unavailable())).collect()).await;
+        let (result, taken) = sent((0..TRIES).map(|_| Err(unavailable())).collect()).await;
         assert!(matches!(result, Err(Halt::Failed(why)) if why.contains("for now")));
-        assert!(keys.is_empty());
+        assert!(taken.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_time_does_not_heal_is_not_tried_again() {
         let denied = MailboxError::Denied { url: "q".to_owned(), action: "sqs:SendMessage" };
-        let (result, _) = carried(vec![Err(denied)]).await;
+        let (result, _) = sent(vec![Err(denied)]).await;
         assert!(matches!(result, Err(Halt::Failed(why)) if why.contains("sqs:SendMessage")));
-        let (result, _) = carried(vec![Ok(vec![None, Some("InvalidMessageContents"), None])]).await;
-        assert!(matches!(result, Err(Halt::Failed(why)) if why.contains(r#""key":"y""#)));
+        let (result, _) = sent(vec![Ok(vec![None, Some("InvalidMessageContents"), None])]).await;
+        assert!(matches!(result, Err(Halt::Failed(why)) if why.ends_with(": y")));
     }
 }
