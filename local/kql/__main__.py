@@ -15,7 +15,9 @@ def main() -> int:
     """Print what is wrong, or one line of what was tried."""
     arguments = argparse.ArgumentParser(prog="python -m local.kql", description=__doc__)
     arguments.add_argument("template", type=Path, help="the template, as it is deployed")
-    arguments.add_argument("binder", type=Path, help="the folder that @kusto/language-service-next is installed in")
+    arguments.add_argument(
+        "binder", type=Path, help="the folder that @kusto/language-service-next is installed in"
+    )
     asked = arguments.parse_args()
     tables: dict[str, Columns] = json.load(sys.stdin)["tables"]
     content = Content(json.loads(asked.template.read_text(encoding="utf-8")))
@@ -39,9 +41,13 @@ def _bound(binder: Binder, transforms: list[Transform], queries: list[Query]) ->
         return [], "NOTHING BOUND, since npm is not installed"
     found = binder.faults(transforms, queries)
     wrong = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
-    planted = binder.faults(list(planted_transforms(transforms)), list(planted_queries(queries, binder.tables)))
+    planted = binder.faults(
+        list(planted_transforms(transforms)), list(planted_queries(queries, binder.tables))
+    )
     wrong += [f"the binder misses a planted fault: {name}" for name, faults in planted.items() if not faults]
-    line = f"{len(transforms)} transforms and {len(queries)} queries bound, {len(planted)} planted faults found"
+    line = (
+        f"{len(transforms)} transforms and {len(queries)} queries bound, {len(planted)} planted faults found"
+    )
     return wrong, line
 
 

@@ -1,5 +1,6 @@
-// Binds KQL with Microsoft's own binder: standard input {"tables": {name: {column: type}}, "texts": {name: {"text", "source"?}}},
-// standard output {name: {"faults": [text], "columns": {name: type}}}. `source` gives the columns of a transform's input.
+// Binds KQL with Microsoft's own binder.
+// Standard input: {"tables": {name: {column: type}}, "texts": {name: {"text", "source"?: {column: type}}}}; a text with a
+// source is a transform. Standard output: {name: {"faults": [text], "columns": {column: type}}}.
 "use strict";
 const { readFileSync } = require("node:fs");
 const { createRequire } = require("node:module");

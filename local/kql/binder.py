@@ -40,7 +40,9 @@ class Binder:
         texts |= {each.name: {"text": each.text, "source": each.source} for each in transforms}
         bound = self.bind(texts)
         found = {query.name: list(_query_faults(query, bound[query.name])) for query in queries}
-        return found | {each.name: list(self._transform_faults(each, bound[each.name])) for each in transforms}
+        return found | {
+            each.name: list(self._transform_faults(each, bound[each.name])) for each in transforms
+        }
 
     def _transform_faults(self, transform: Transform, bound: Bound) -> Iterator[str]:
         yield from bound.faults

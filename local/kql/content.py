@@ -49,7 +49,10 @@ class Query:
 def own_queries() -> dict[str, str]:
     """Return the text of the project's own query files by their name."""
     files = sorted(_QUERIES.glob("*/*.kql"))
-    return {file.relative_to(_QUERIES).with_suffix("").as_posix(): file.read_text(encoding="utf-8") for file in files}
+    return {
+        file.relative_to(_QUERIES).with_suffix("").as_posix(): file.read_text(encoding="utf-8")
+        for file in files
+    }
 
 
 class Content:
@@ -70,7 +73,10 @@ class Content:
                         name=f"{stream} -> {output}",
                         text=flow.get("transformKql", "source"),
                         stream=stream,
-                        source={column["name"]: _KQL_TYPES.get(column["type"], column["type"]) for column in columns},
+                        source={
+                            column["name"]: _KQL_TYPES.get(column["type"], column["type"])
+                            for column in columns
+                        },
                         table=output.partition("-")[2],
                     )
 

@@ -37,7 +37,9 @@ class Workspace:
         declared = ", ".join(f'"{column}" {_DUCKDB_TYPES[kind]}' for column, kind in columns.items())
         self._connection.execute(f'CREATE TABLE "{name}" ({declared})')
         for row in rows:
-            values = [json.dumps(value) if isinstance(value, dict | list) else value for value in row.values()]
+            values = [
+                json.dumps(value) if isinstance(value, dict | list) else value for value in row.values()
+            ]
             names = ", ".join(f'"{column}"' for column in row)
             marks = ", ".join("?" * len(values))
             self._connection.execute(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', values)
@@ -47,7 +49,11 @@ class Workspace:
         text = query.replace("ingestion_time()", _INGESTED)
         result = duckdb_kql.query(self._connection, text, query_now=self._now)
         return [
-            {column: _plain(value) for column, value in zip(result.columns, row, strict=True) if value is not None}
+            {
+                column: _plain(value)
+                for column, value in zip(result.columns, row, strict=True)
+                if value is not None
+            }
             for row in result.fetchall()
         ]
 

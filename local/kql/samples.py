@@ -25,7 +25,8 @@ class Sample:
 
 def samples() -> list[Sample]:
     """Return every sample."""
-    return [Sample(file.stem, **json.loads(file.read_text(encoding="utf-8"))) for file in sorted(_FOLDER.glob("*.json"))]
+    files = sorted(_FOLDER.glob("*.json"))
+    return [Sample(file.stem, **json.loads(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def differences(sample: Sample, query: Query, tables: dict[str, Columns]) -> str | None:
@@ -47,8 +48,7 @@ def _seen(sample: Sample, period: str | None) -> dict[str, list[Row]]:
     if period is None:
         return sample.rows
     since = (datetime.datetime.fromisoformat(sample.now) - _duration(period)).isoformat()
-    seen = {table: [row for row in rows if _moment(row) >= since] for table, rows in sample.rows.items()}
-    return seen
+    return {table: [row for row in rows if _moment(row) >= since] for table, rows in sample.rows.items()}
 
 
 def _text(row: Row) -> str:

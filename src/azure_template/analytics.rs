@@ -29,7 +29,7 @@ const RULES: [Rule; 5] = [
     Rule {
         name: "forwarder_silent",
         title: "Sentinel forwarder: silent",
-        alert: "Sentinel forwarder {{FunctionName}} of {{AwsAccountId}} is silent",
+        alert: "Sentinel forwarder {{FunctionName}} of account {{AwsAccountId}} is silent",
         description: "The forwarder ran within the last 3 days and has sent no health for 3 hours: either no log \
             arrives in its account, or it can't run, or it can't reach Sentinel. Look at the alarms of its stack, at \
             the age of the oldest message in the work queue, and at the function's log. Check that the trail still \
@@ -123,10 +123,7 @@ fn resource(rule: &Rule) -> Value {
         "condition": "[variables('analyticsRules')]",
         "type": "Microsoft.OperationalInsights/workspaces/providers/alertRules",
         "apiVersion": "2024-03-01",
-        "name": format!(
-            "[concat(parameters('workspaceName'), '/Microsoft.SecurityInsights/', guid(variables('workspaceId'), 'sentinel-forwarder', '{}'))]",
-            rule.name,
-        ),
+        "name": format!("[concat(parameters('workspaceName'), '/Microsoft.SecurityInsights/', {})]", id(rule)),
         "kind": "Scheduled",
         "properties": {
             "displayName": rule.title,
@@ -156,6 +153,11 @@ fn resource(rule: &Rule) -> Value {
             },
         },
     })
+}
+
+/// The expression of a name that is the same each time the template is deployed.
+fn id(rule: &Rule) -> String {
+    format!("guid(variables('workspaceId'), 'sentinel-forwarder', '{}')", rule.name)
 }
 
 #[cfg(test)]

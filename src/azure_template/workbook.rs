@@ -15,8 +15,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 const ABOUT: &str = "## Sentinel forwarder
 
-How the CloudTrail files and GuardDuty findings that the forwarder pushes arrive, and how the forwarder itself is doing. \
-Each of its runs writes one row to `SentinelForwarderHealth_CL`; a count that was zero is left out of the row.";
+How the CloudTrail files and GuardDuty findings that the forwarder pushes arrive, and how the forwarder itself is \
+doing. With `HealthRows` each of its runs writes one row to `SentinelForwarderHealth_CL`.";
 
 /// One query of the workbook, and how its result is shown.
 struct Part {
@@ -33,7 +33,7 @@ const PARTS: [Part; 10] = [
         title: "Health of the forwarder: runs, answers of Sentinel, version",
         query: include_str!("queries/workbook/health.kql"),
         shown_as: "table",
-        nothing: "No run in this time. Is the forwarder deployed, and does it send its health?",
+        nothing: "No run in this time. Is the forwarder deployed, and with `HealthRows`?",
     },
     Part {
         name: "troubles_by_hour",
