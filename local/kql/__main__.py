@@ -18,10 +18,21 @@ def main() -> int:
     arguments.add_argument(
         "binder", type=Path, help="the folder that @kusto/language-service-next is installed in"
     )
+    arguments.add_argument(
+        "--also",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="look at the template once more, with this parameter",
+    )
     asked = arguments.parse_args()
     tables: dict[str, Columns] = json.load(sys.stdin)["tables"]
-    content = Content(json.loads(asked.template.read_text(encoding="utf-8")))
-    transforms, queries = list(content.transforms()), list(content.queries())
+    template = json.loads(asked.template.read_text(encoding="utf-8"))
+    contents = [Content(template, {}), Content(template, dict(asked.also))]
+    transforms = {(each.name, each.text): each for content in contents for each in content.transforms()}
+    queries = {(each.name, each.text): each for content in contents for each in content.queries()}
+    transforms, queries = list(transforms.values()), list(queries.values())
     wrong, lines = [], []
     for faults, line in (
         _bound(Binder(asked.binder, tables), transforms, queries),
@@ -34,6 +45,11 @@ def main() -> int:
         return 1
     print("KQL: " + "; ".join(lines))
     return 0
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    return name, json.loads(value)
 
 
 def _bound(binder: Binder, transforms: list[Transform], queries: list[Query]) -> tuple[list[str], str]:

@@ -58,8 +58,8 @@ def own_queries() -> dict[str, str]:
 class Content:
     """A template with its expressions evaluated for the default values of its parameters."""
 
-    def __init__(self, template: dict[str, object]) -> None:
-        self._resources: list[dict[str, object]] = Expressions(template).resources()
+    def __init__(self, template: dict[str, object], parameters: dict[str, object]) -> None:
+        self._resources: list[dict[str, object]] = Expressions(template, parameters).resources()
 
     def transforms(self) -> Iterator[Transform]:
         """Yield the transform of each flow; a flow without one passes its stream on as it is."""
