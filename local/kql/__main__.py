@@ -4,10 +4,11 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from local.kql.binder import Binder, planted_queries, planted_transforms
-from local.kql.content import Columns, Content, Query, Transform, own_queries
+from local.kql.content import Columns, Content, Query, Transform, in_kql, own_queries
 from local.kql.samples import Sample, differences, gaps, samples, slips
 
 
@@ -27,13 +28,15 @@ def main() -> int:
         help="look at the template once more, with this parameter",
     )
     asked = arguments.parse_args()
-    tables: dict[str, Columns] = json.load(sys.stdin)["tables"]
+    schema = json.load(sys.stdin)
+    tables = {name: in_kql(columns) for name, columns in schema["tables"].items()}
+    streams = {name: in_kql(columns) for name, columns in schema["streams"].items()}
     template = json.loads(asked.template.read_text(encoding="utf-8"))
     contents = [Content(template, {}), Content(template, dict(asked.also))]
     transforms = {(each.name, each.text): each for content in contents for each in content.transforms()}
     queries = {(each.name, each.text): each for content in contents for each in content.queries()}
     transforms, queries = list(transforms.values()), list(queries.values())
-    wrong, lines = [], []
+    wrong, lines = list(_streams(transforms, streams)), []
     for faults, line in (
         _bound(Binder(asked.binder, tables), transforms, queries),
         _run(samples(), transforms, queries, tables),
@@ -50,6 +53,16 @@ def main() -> int:
 def _parameter(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
     return name, json.loads(value)
+
+
+def _streams(transforms: list[Transform], streams: dict[str, Columns]) -> Iterator[str]:
+    """Say which streams of the function flow nowhere, or are declared otherwise than the function fills them."""
+    for name, columns in streams.items():
+        flowing = [each for each in transforms if each.stream == name]
+        if not flowing:
+            yield f"{name} flows nowhere"
+        if any(each.source != columns for each in flowing):
+            yield f"{name} is declared with other columns than the function sends"
 
 
 def _bound(binder: Binder, transforms: list[Transform], queries: list[Query]) -> tuple[list[str], str]:

@@ -17,8 +17,8 @@ _QUERY_ALERTS = "Microsoft.Insights/scheduledQueryRules"
 # A member of one of these names holds KQL.
 _QUERY_MEMBERS = {"query", "baseQuery", "lastDataReceivedQuery"}
 _CRITERIA = "connectivityCriteria"
-# What the types of a stream are called in KQL.
-_KQL_TYPES = {"boolean": "bool"}
+# What Azure calls some types that KQL calls otherwise.
+_KQL_TYPES = {"boolean": "bool", "dateTime": "datetime"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Query:
     text: str
     columns: frozenset[str] = frozenset()
     period: str | None = None
+
+
+def in_kql(columns: Columns) -> Columns:
+    """Call the types of columns as KQL does."""
+    return {name: _KQL_TYPES.get(kind, kind) for name, kind in columns.items()}
 
 
 def own_queries() -> dict[str, str]:
@@ -73,10 +78,7 @@ class Content:
                         name=f"{stream} -> {output}",
                         text=flow.get("transformKql", "source"),
                         stream=stream,
-                        source={
-                            column["name"]: _KQL_TYPES.get(column["type"], column["type"])
-                            for column in columns
-                        },
+                        source=in_kql({column["name"]: column["type"] for column in columns}),
                         table=output.partition("-")[2],
                     )
 
