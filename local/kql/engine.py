@@ -4,7 +4,6 @@ import datetime
 import json
 import uuid
 
-import duckdb
 import duckdb_kql
 
 Row = dict[str, object]
