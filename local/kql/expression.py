@@ -12,10 +12,6 @@ class Undecided(Exception):
     """Only a deployment knows the value."""
 
 
-def _contains(container: Any, member: Any) -> bool:
-    return member in container
-
-
 def _union(*values: Any) -> Any:
     if isinstance(values[0], dict):
         return {name: member for value in values for name, member in value.items()}
@@ -31,14 +27,17 @@ def _concat(*values: Any) -> Any:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: all(values),
     "concat": _concat,
-    "contains": _contains,
+    "contains": lambda container, member: member in container,
     "createArray": lambda *values: list(values),
     "createObject": lambda *values: dict(zip(values[::2], values[1::2], strict=True)),
     "empty": lambda value: not value,
     "environment": lambda: {"name": "AzureCloud"},
     "equals": lambda one, other: one == other,
     "false": lambda: False,
+    "format": lambda form, *values: re.sub(r"\{(\d+)\}", lambda place: str(values[int(place[1])]), form),
+    "join": lambda values, between: between.join(values),
     "not": lambda value: not value,
+    "null": lambda: None,
     "or": lambda *values: any(values),
     "true": lambda: True,
     "union": _union,
