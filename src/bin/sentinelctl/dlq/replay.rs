@@ -256,8 +256,7 @@ fn why(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Replayed | Verdict::Late => String::new(),
         Verdict::Held(Held::CameBack) => {
-            "replayed before: it came back, or is still under way; --again replays it"
-                .to_owned()
+            "replayed before: it came back, or is still under way; --again replays it".to_owned()
         }
         Verdict::Held(Held::Twin) => {
             "its twin was replayed just now; run it again once that is done".to_owned()
