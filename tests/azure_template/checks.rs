@@ -79,7 +79,8 @@ fn check_text(template: &Value, faults: &mut Vec<String>) {
     });
     for kind in ["parameters", "variables"] {
         let used = used.remove(kind).unwrap_or_default();
-        let declared: BTreeSet<String> = template[kind].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
+        let declared: BTreeSet<String> =
+            template[kind].as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
         faults.extend(used.difference(&declared).map(|name| format!("{kind} has no {name}")));
         faults.extend(declared.difference(&used).map(|name| format!("{kind} has {name} for nothing")));
     }
@@ -124,7 +125,8 @@ fn check_deployed(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
         if logs.count() != 1 {
             faults.push(format!("{id} has no log of errors"));
         }
-        if rule["kind"] == "Direct" && id.rsplit('/').next().unwrap_or_default().len() > MOST_NAME_CHARACTERS {
+        if rule["kind"] == "Direct" && id.rsplit('/').next().unwrap_or_default().len() > MOST_NAME_CHARACTERS
+        {
             faults.push(format!("the name of {id} is too long"));
         }
         if (rule["kind"] == "Direct") == rule["properties"]["dataCollectionEndpointId"].is_string() {
@@ -210,7 +212,10 @@ fn check_columns(
         "Microsoft" => microsoft_columns(name),
         _ => tables.get(name).map(|table| {
             let columns = members(&table["properties"]["schema"], "columns");
-            columns.into_iter().map(|column| (text(&column["name"]).to_owned(), text(&column["type"]).to_owned())).collect()
+            columns
+                .into_iter()
+                .map(|column| (text(&column["name"]).to_owned(), text(&column["type"]).to_owned()))
+                .collect()
         }),
     };
     let Some(of_table) = of_table else {
@@ -289,7 +294,9 @@ fn check_table(name: &str, table: &Value, told: &Told, faults: &mut Vec<String>)
     if !is_own && !seen.contains("EventTime_CF") {
         faults.push(format!("{name} has no EventTime_CF"));
     }
-    if properties["plan"] == "Auxiliary" && (told.cloud != "AzureCloud" || properties.get("retentionInDays").is_some()) {
+    if properties["plan"] == "Auxiliary"
+        && (told.cloud != "AzureCloud" || properties.get("retentionInDays").is_some())
+    {
         faults.push(format!("{name} can't be Auxiliary in {}, or not with this retention", told.cloud));
     }
 }
@@ -324,16 +331,27 @@ fn check_alert(deployed: &Deployed, resource: &Value, faults: &mut Vec<String>) 
 /// The outputs must be what the stack's parameters and the function take.
 fn check_outputs(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
     let value = |name: &str| deployed.outputs.get(name).map(text).unwrap_or_default().to_owned();
-    let names = ["SentinelEndpoint", "SentinelDcrId", "HealthRows", "AzureCloud", "AzureTenantId", "AzureClientId"];
-    let variables = ["SENTINEL_ENDPOINT", "SENTINEL_DCR_ID", "SENTINEL_HEALTH_ROWS", "AZURE_CLOUD", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"];
-    let environment = variables.into_iter().zip(names).map(|(variable, name)| (variable.to_owned(), value(name)));
+    let names =
+        ["SentinelEndpoint", "SentinelDcrId", "HealthRows", "AzureCloud", "AzureTenantId", "AzureClientId"];
+    let variables = [
+        "SENTINEL_ENDPOINT",
+        "SENTINEL_DCR_ID",
+        "SENTINEL_HEALTH_ROWS",
+        "AZURE_CLOUD",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_ID",
+    ];
+    let environment =
+        variables.into_iter().zip(names).map(|(variable, name)| (variable.to_owned(), value(name)));
     if let Err(problems) = Config::parse(environment.collect()) {
         faults.push(format!("the function does not take the outputs: {problems}"));
     }
     if value("SentinelDcrId").split(',').count() != rule_ids(deployed).len() {
         faults.push("the outputs name other rules".to_owned());
     }
-    if AUDIENCES.iter().find(|(cloud, ..)| *cloud == told.cloud).map(|(_, name, _)| *name) != Some(&value("AzureCloud")) {
+    if AUDIENCES.iter().find(|(cloud, ..)| *cloud == told.cloud).map(|(_, name, _)| *name)
+        != Some(&value("AzureCloud"))
+    {
         faults.push("the outputs name another cloud".to_owned());
     }
     let pairs: BTreeMap<String, String> = value("SamParameterOverrides")

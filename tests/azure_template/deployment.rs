@@ -36,8 +36,7 @@ struct Expansion<'a> {
 
 impl Context for Expansion<'_> {
     fn parameter(&self, name: &str) -> Result<Value, String> {
-        let declared =
-            self.template["parameters"].get(name).ok_or_else(|| format!("no parameter {name}"))?;
+        let declared = self.template["parameters"].get(name).ok_or_else(|| format!("no parameter {name}"))?;
         match (self.told.parameters.get(name), declared.get("defaultValue")) {
             (Some(value), _) => Ok(value.clone()),
             (None, Some(default)) => self.value(default),
@@ -66,9 +65,12 @@ impl Context for Expansion<'_> {
 
     fn reference(&self, id: &str) -> Result<Value, String> {
         if id.contains("/dataCollectionEndpoints/") {
-            return Ok(json!({"logsIngestion": {"endpoint": "https://link.westeurope-1.ingest.monitor.azure.com"}}));
+            return Ok(
+                json!({"logsIngestion": {"endpoint": "https://link.westeurope-1.ingest.monitor.azure.com"}}),
+            );
         }
-        let resource = self.deployed.get(id).ok_or_else(|| format!("reference to {id}, which is not there"))?;
+        let resource =
+            self.deployed.get(id).ok_or_else(|| format!("reference to {id}, which is not there"))?;
         let number = self.deployed.keys().position(|other| other == id).unwrap_or_default();
         match resource["type"].as_str() {
             Some("Microsoft.Insights/dataCollectionRules") => {
@@ -103,10 +105,11 @@ impl Expansion<'_> {
                 Value::Array(array.iter().map(|value| self.value(value)).collect::<Result<_, _>>()?)
             }
             Value::Object(object) => Value::Object(
-                object
-                    .iter()
-                    .map(|(name, value)| Ok((name.clone(), self.value(value)?)))
-                    .collect::<Result<Map<_, _>, String>>()?,
+                object.iter().map(|(name, value)| Ok((name.clone(), self.value(value)?))).collect::<Result<
+                    Map<_, _>,
+                    String,
+                >>(
+                )?,
             ),
             other => other.clone(),
         })
@@ -136,7 +139,8 @@ fn id(scope: &str, kind: &str, name: &str) -> Result<String, String> {
 pub(crate) fn expand(template: &Value, told: &Told) -> Result<Deployed, String> {
     check_told(template, told)?;
     let nothing = BTreeMap::new();
-    let with = |copy_index, deployed| Expansion { template, told, copy_index, deployed, open: RefCell::default() };
+    let with =
+        |copy_index, deployed| Expansion { template, told, copy_index, deployed, open: RefCell::default() };
     let mut wanted: BTreeMap<String, (&Value, Option<i64>)> = BTreeMap::new();
     let mut shells = BTreeMap::new();
     let mut left_out = Vec::new();

@@ -23,7 +23,7 @@ pub(crate) fn ways() -> Vec<Told> {
         "lake": true,
         "shards": 8,
         "name": "n".repeat(28),
-        "transformAWSCloudTrail": format!("where EventName != '{}'", "x".repeat(14_980)),
+        "transformAWSCloudTrail": format!("where EventName != '{}'", "x".repeat(14_979)),
         "keepColumns": {
             "AWSCloudTrail": [{"name": "Team_CF", "type": "string"}],
             "SentinelForwarderHealth_CL": [{"name": "Team", "type": "string"}],
@@ -75,7 +75,8 @@ fn nothing_is_wrong_in_any_way() {
 #[test]
 fn several_rules_are_equal_but_for_their_names() {
     let deployed = deployed("four rules");
-    let mut rules: Vec<Value> = of_type(&deployed, "Microsoft.Insights/dataCollectionRules").into_iter().cloned().collect();
+    let mut rules: Vec<Value> =
+        of_type(&deployed, "Microsoft.Insights/dataCollectionRules").into_iter().cloned().collect();
     assert_eq!(rules.len(), 4);
     for rule in &mut rules {
         rule["name"] = Value::Null;
@@ -90,7 +91,8 @@ fn the_lake_is_not_auxiliary_where_there_is_no_such_plan() {
     let plan = |name| {
         let deployed = deployed(name);
         let tables = of_type(&deployed, "Microsoft.OperationalInsights/workspaces/tables");
-        let lake = tables.into_iter().find(|table| table["properties"]["schema"]["name"] == "AWSCloudTrailLake_CL");
+        let lake =
+            tables.into_iter().find(|table| table["properties"]["schema"]["name"] == "AWSCloudTrailLake_CL");
         lake.map(|table| table["properties"]["plan"].clone())
     };
     assert_eq!(plan("default"), None);
@@ -120,7 +122,8 @@ fn a_private_link_has_one_endpoint_for_all_rules() {
 #[test]
 fn what_is_not_wanted_is_left_out() {
     let deployed = deployed("bare");
-    let mut kinds: Vec<_> = deployed.resources.values().map(|resource| resource["type"].as_str().unwrap()).collect();
+    let mut kinds: Vec<_> =
+        deployed.resources.values().map(|resource| resource["type"].as_str().unwrap()).collect();
     kinds.sort_unstable();
     assert_eq!(
         kinds,

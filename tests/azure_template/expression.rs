@@ -267,9 +267,9 @@ pub(crate) const TENANT: &str = "00000000-0000-4000-8000-000000000002";
 fn guid(text: &str) -> String {
     let hex: String = (0..4_u32)
         .map(|part| {
-            let hash = text.bytes().fold(2_166_136_261 ^ part, |hash, byte| {
-                (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
-            });
+            let hash = text
+                .bytes()
+                .fold(2_166_136_261 ^ part, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
             format!("{hash:08x}")
         })
         .collect();

@@ -1,0 +1,287 @@
+//! Faults planted in the template: each must be found, or the checks are worth nothing.
+
+use sentinel_forwarder::azure_template;
+use serde_json::{Value, json};
+
+use crate::checks::faults;
+use crate::expansions::ways;
+
+/// The resource of this type whose name has this in it.
+fn resource<'a>(template: &'a mut Value, kind: &str, name: &str) -> &'a mut Value {
+    let resources = template["resources"].as_array_mut().unwrap().iter_mut();
+    let is_it = |resource: &&mut Value| {
+        resource["type"].as_str().unwrap().ends_with(kind)
+            && resource["name"].as_str().unwrap().contains(name)
+    };
+    resources.into_iter().find(is_it).unwrap()
+}
+
+/// The text at a place, with one part of it replaced.
+fn replace(value: &mut Value, from: &str, to: &str) {
+    let text = value.as_str().unwrap();
+    assert!(text.contains(from), "{from} is not in {text}");
+    *value = json!(text.replacen(from, to, 1));
+}
+
+fn column<'a>(template: &'a mut Value, table: &str, name: &str) -> &'a mut Value {
+    let stream = &mut template["variables"][format!("stream{table}")][format!("Custom-{table}")];
+    stream["columns"].as_array_mut().unwrap().iter_mut().find(|column| column["name"] == name).unwrap()
+}
+
+fn columns(template: &mut Value, table: &str) -> Vec<Value> {
+    template["variables"][format!("stream{table}")][format!("Custom-{table}")]["columns"]
+        .as_array()
+        .unwrap()
+        .clone()
+}
+
+fn schema<'a>(template: &'a mut Value, table: &str) -> &'a mut Value {
+    &mut resource(template, "workspaces/tables", &format!("/{table}'"))["properties"]["schema"]["columns"]
+}
+
+type Fault = (&'static str, fn(&mut Value));
+
+const STREAM: &str = "streamAWSCloudTrail";
+const FLOW: &str = "flowAWSCloudTrail";
+
+const FAULTS: &[Fault] = &[
+    ("a column's type is wrong in the stream", |t| {
+        column(t, "AWSCloudTrail", "ReadOnly")["type"] = json!("string");
+    }),
+    ("a column's type is no type of a stream", |t| {
+        column(t, "AWSCloudTrail", "AwsEventId")["type"] = json!("guid");
+    }),
+    ("a column's type is wrong in the own table", |t| {
+        replace(schema(t, "SentinelForwarderHealth_CL"), "'Rows', 'type', 'long'", "'Rows', 'type', 'int'");
+    }),
+    ("a column's type is no type of a table", |t| {
+        replace(schema(t, "SentinelForwarderHealth_CL"), "'type', 'long'", "'type', 'number'");
+    }),
+    ("a column is missing in the own table", |t| {
+        replace(
+            schema(t, "AWSCloudTrailLake_CL"),
+            "createObject('name', 'UserAgent', 'type', 'string'), ",
+            "",
+        );
+    }),
+    ("a column is misspelled", |t| {
+        column(t, "AWSGuardDuty", "Severity")["name"] = json!("Severty");
+    }),
+    ("there is no time", |t| {
+        let columns: Vec<Value> = columns(t, "AWSGuardDuty")
+            .into_iter()
+            .filter(|column| column["name"] != "TimeGenerated")
+            .collect();
+        t["variables"]["streamAWSGuardDuty"]["Custom-AWSGuardDuty"]["columns"] = json!(columns);
+    }),
+    ("an id stays text", |t| {
+        replace(
+            &mut t["variables"][FLOW][0]["transformKql"],
+            "SharedEventId = toguid(SharedEventId)",
+            "X = 1",
+        );
+    }),
+    ("a transform is too long", |t| {
+        replace(
+            &mut t["variables"][FLOW][0]["transformKql"],
+            "source",
+            &format!("source | where {}", "x".repeat(500)),
+        );
+    }),
+    ("own KQL may be too long", |t| {
+        t["parameters"]["transformAWSGuardDuty"]["maxLength"] = json!(3);
+        t["parameters"]["transformAWSGuardDuty"]["defaultValue"] = json!("where true");
+    }),
+    ("a rule has an eleventh stream", |t| {
+        let columns = json!({"columns": columns(t, "AWSCloudTrail")});
+        let transform = t["variables"][FLOW][0]["transformKql"].clone();
+        for number in 0..10 {
+            t["variables"][STREAM][format!("Custom-More{number}")] = columns.clone();
+            t["variables"][FLOW].as_array_mut().unwrap().push(json!({
+                "streams": [format!("Custom-More{number}")],
+                "destinations": ["workspace"],
+                "transformKql": transform,
+                "outputStream": "Microsoft-AWSCloudTrail",
+            }));
+        }
+    }),
+    ("a flow has two streams", |t| {
+        t["variables"][FLOW][0]["streams"] = json!(["Custom-AWSCloudTrail", "Custom-AWSGuardDuty"]);
+    }),
+    ("a stream is not declared", |t| {
+        t["variables"][FLOW][0]["streams"] = json!(["Custom-AWSCloudTrial"]);
+    }),
+    ("a stream flows nowhere", |t| {
+        t["variables"][STREAM]["Custom-More"] = json!({"columns": []});
+    }),
+    ("a flow goes to another workspace", |t| {
+        t["variables"][FLOW][0]["destinations"] = json!(["elsewhere"]);
+    }),
+    ("an own table has Microsoft's prefix", |t| {
+        t["variables"]["flowSentinelForwarderHealth_CL"][0]["outputStream"] =
+            json!("Microsoft-SentinelForwarderHealth_CL");
+    }),
+    ("a table of Microsoft's has the prefix of an own one", |t| {
+        t["variables"][FLOW][0]["outputStream"] = json!("Custom-AWSCloudTrail");
+    }),
+    ("a column of an own table is reserved", |t| {
+        replace(schema(t, "SentinelForwarderHealth_CL"), "'FunctionName'", "'Title'");
+    }),
+    ("a column's name is too long", |t| {
+        replace(schema(t, "SentinelForwarderHealth_CL"), "'FunctionName'", &format!("'{}'", "n".repeat(46)));
+    }),
+    ("a column's name is too short", |t| {
+        replace(schema(t, "SentinelForwarderHealth_CL"), "'FunctionName'", "'n'");
+    }),
+    ("a column of Microsoft's table has not our ending", |t| {
+        replace(schema(t, "AWSCloudTrail"), "'EventTime_CF'", "'EventTime'");
+    }),
+    ("the user's columns are lost", |t| {
+        replace(
+            schema(t, "AWSCloudTrail"),
+            ", if(contains(parameters('keepColumns'), 'AWSCloudTrail'), parameters('keepColumns').AWSCloudTrail, variables('none'))",
+            "",
+        );
+    }),
+    ("the lake has a column of any value", |t| {
+        replace(
+            schema(t, "AWSCloudTrailLake_CL"),
+            "'UserAgent', 'type', 'string'",
+            "'UserAgent', 'type', 'dynamic'",
+        );
+    }),
+    ("the lake is Auxiliary in every cloud", |t| {
+        t["variables"]["lake"] =
+            json!("[and(parameters('lake'), contains(parameters('tables'), 'AWSCloudTrail'))]");
+    }),
+    ("a parameter is unknown", |t| {
+        resource(t, "dataCollectionRules", "")["location"] = json!("[parameters('region')]");
+    }),
+    ("a parameter of a branch that is not taken is unknown", |t| {
+        replace(&mut t["outputs"]["LakeTable"]["value"], "''", "parameters('lakeName')");
+    }),
+    ("a parameter is for nothing", |t| {
+        t["parameters"]["more"] =
+            json!({"type": "string", "defaultValue": "", "metadata": {"description": "More."}});
+    }),
+    ("a parameter is not described", |t| {
+        t["parameters"]["shards"]["metadata"] = json!({});
+    }),
+    ("a default is not allowed", |t| {
+        t["parameters"]["silenceHours"]["defaultValue"] = json!(7);
+    }),
+    ("a parameter no longer takes what it took", |t| {
+        t["parameters"]["shards"]["maxValue"] = json!(3);
+    }),
+    ("a variable is unknown", |t| {
+        t["variables"].as_object_mut().unwrap().remove("clouds");
+    }),
+    ("a variable needs itself", |t| {
+        t["variables"]["cloud"] = json!("[variables('cloud')]");
+    }),
+    ("a function is unknown", |t| {
+        replace(&mut t["outputs"]["RoleName"]["value"], "last(", "final(");
+    }),
+    ("an expression is broken", |t| {
+        replace(&mut t["outputs"]["RoleName"]["value"], "))]", ")]");
+    }),
+    ("an id has too few names", |t| {
+        replace(
+            &mut t["variables"]["workspaceId"],
+            "Microsoft.OperationalInsights/workspaces",
+            "Microsoft.OperationalInsights/workspaces/tables",
+        );
+    }),
+    ("something depends on what is not there", |t| {
+        resource(t, "dataConnectorDefinitions", "")["dependsOn"] = json!([
+            "[resourceId('Microsoft.OperationalInsights/workspaces/tables', 'workspace', 'None_CL')]"
+        ]);
+    }),
+    ("a reference is to what is not there", |t| {
+        let value = &mut t["outputs"]["SentinelDcrId"]["value"];
+        replace(value, "parameters('name'), 1)", "parameters('name'), 9)");
+    }),
+    ("an output takes more rules than there are", |t| {
+        replace(
+            &mut t["outputs"]["SentinelDcrId"]["value"],
+            "greaterOrEquals(parameters('shards'), 2)",
+            "true()",
+        );
+    }),
+    ("an output names too few rules", |t| {
+        replace(
+            &mut t["outputs"]["SentinelDcrId"]["value"],
+            "greaterOrEquals(parameters('shards'), 2)",
+            "equals(1, 2)",
+        );
+    }),
+    ("two resources have one name", |t| {
+        replace(&mut resource(t, "dataCollectionRules", "")["name"], "copyIndex(1)", "1");
+    }),
+    ("a rule's name is too long", |t| {
+        t["parameters"]["name"]["maxLength"] = json!(40);
+        t["parameters"]["name"]["defaultValue"] = json!("a-name-of-thirty-two-characters-");
+    }),
+    ("a private link leaves the rule its own endpoint", |t| {
+        resource(t, "dataCollectionRules", "")["kind"] = json!("Direct");
+    }),
+    ("a rule has no endpoint", |t| {
+        resource(t, "dataCollectionRules", "")["kind"] = json!("Linux");
+    }),
+    ("the role is another", |t| {
+        let role = &mut resource(t, "roleAssignments", "")["properties"]["roleDefinitionId"];
+        replace(role, "3913510d", "3913510e");
+    }),
+    ("the role stands on the first rule alone", |t| {
+        replace(&mut resource(t, "roleAssignments", "")["scope"], "copyIndex(1)", "1");
+    }),
+    ("the role is nobody's", |t| {
+        resource(t, "roleAssignments", "")["properties"]["principalId"] =
+            json!("[parameters('principalObjectId')]");
+    }),
+    ("errors are not logged", |t| {
+        let resources = t["resources"].as_array_mut().unwrap();
+        resources.retain(|resource| resource["type"] != "Microsoft.Insights/diagnosticSettings");
+    }),
+    ("the audience is that of the public cloud", |t| {
+        let trust = &mut resource(t, "federatedIdentityCredentials", "")["properties"];
+        trust["audiences"] = json!(["api://AzureADTokenExchange"]);
+    }),
+    ("an alert watches a rule that is not there", |t| {
+        replace(
+            &mut resource(t, "metricAlerts", "refused")["properties"]["scopes"][0],
+            "copyIndex(1)",
+            "copyIndex(5)",
+        );
+    }),
+    ("an output has another name", |t| {
+        let outputs = t["outputs"].as_object_mut().unwrap();
+        let value = outputs.remove("AzureClientId").unwrap();
+        outputs.insert("ClientId".to_owned(), value);
+    }),
+    ("an output is not among the overrides", |t| {
+        replace(&mut t["outputs"]["SamParameterOverrides"]["value"], "HealthRows=", "Health=");
+    }),
+    ("the function does not know the cloud", |t| {
+        t["variables"]["clouds"]["AzureUSGovernment"]["name"] = json!("government");
+    }),
+    ("an expression is too long", |t| {
+        let long = format!("[concat('{}', last(split(parameters('awsRoleArn'), '/')))]", " ".repeat(25_000));
+        t["outputs"]["RoleName"]["value"] = json!(long);
+    }),
+];
+
+#[test]
+fn every_planted_fault_is_found() {
+    let ways = ways();
+    let missed: Vec<&str> = FAULTS
+        .iter()
+        .filter(|(_, plant)| {
+            let mut template = azure_template::main_template();
+            plant(&mut template);
+            faults(&template, &ways).is_empty()
+        })
+        .map(|(what, _)| *what)
+        .collect();
+    assert_eq!(missed, Vec::<&str>::new());
+}
