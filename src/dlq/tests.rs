@@ -246,7 +246,9 @@ async fn replay(replay: Replay<'_, InMemory, Known>, stop: &Stop) -> (Ending, To
         *told.borrow_mut().entry(format!("{verdict:?}")).or_default() += 1;
         if replay.work_queue.returns && *verdict == Verdict::Replayed {
             let last = replay.work_queue.sent.borrow().last().cloned();
-            last.into_iter().for_each(|body| replay.dead_letters.put(body));
+            if let Some(body) = last {
+                replay.dead_letters.put(body);
+            }
         }
     });
     let ending = ending.await.unwrap();

@@ -216,7 +216,7 @@ mod tests {
     fn long_columns_are_cut_and_where_little_room_is_left_stand_below() {
         insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(70), false), @"
         ID    OBJECT                         AGE  MESSAGE
-        0123  bucket/AW…oudTrail/x.json.gz    2h  Sentinel answered 400 for it
+        0123  bucket/AW…loudTrail/x.json.gz   2h  Sentinel answered 400 for it
         4567  b/k                            12m
         ");
         insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(40), false), @"
