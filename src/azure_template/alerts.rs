@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::collection_rules::{self, THIS_ONE};
 use super::expression::{call, either, parameter, text, variable, whole};
+use super::flows::is_chosen;
 use super::tables;
+use crate::table::Table;
 
 /// An alert on a metric of each rule.
 struct MetricAlert {
@@ -125,10 +127,18 @@ fn metric_actions() -> String {
     whole(&either(&call("empty", [parameter("actionGroupId")]), &variable("none"), &groups))
 }
 
-/// No table has had a row for hours: the forwarder, its trail or its way here is down.
+/// Nothing has arrived for hours: the forwarder, its trail or its way here is down. A trail is never silent for long;
+/// findings and health rows would hide that it is.
 fn silence() -> Value {
-    let tables = call("join", [parameter("tables"), text(", ")]);
-    let query = call("format", [text("union isfuzzy=true {0} | summarize Rows = count()"), tables]);
+    let cloud_trail = Table::AwsCloudTrail;
+    let tables = either(
+        &is_chosen(cloud_trail),
+        &text(cloud_trail.name()),
+        &call("join", [parameter("tables"), text(", ")]),
+    );
+    // By arrival: a row that comes late is a row that comes.
+    let form = "union isfuzzy=true {0} | where ingestion_time() > ago({1}h) | summarize Rows = count()";
+    let query = call("format", [text(form), tables, parameter("silenceHours")]);
     json!({
         "condition": whole(&parameter("deployAlerts")),
         "type": "Microsoft.Insights/scheduledQueryRules",
@@ -139,12 +149,14 @@ fn silence() -> Value {
         "dependsOn": tables::ids(),
         "properties": {
             "displayName": whole(&call("format", [text("{0}: no row arrives"), parameter("name")])),
-            "description": "No table of the forwarder has had a row: look at the alarms of its stack in AWS.",
+            "description": "Nothing of the forwarder's has arrived: look at the alarms of its stack in AWS.",
             "severity": 1,
             "enabled": true,
             "scopes": [whole(&variable("workspaceId"))],
             "evaluationFrequency": "PT1H",
             "windowSize": whole(&call("format", [text("PT{0}H"), parameter("silenceHours")])),
+            // The longest that there is: an event may be older than its arrival.
+            "overrideQueryTimeRange": "P2D",
             "criteria": {
                 "allOf": [{
                     "query": whole(&query),

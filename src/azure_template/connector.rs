@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-use super::expression::{call, parameter, text, whole};
+use super::expression::{call, either, parameter, text, whole};
+use super::flows::is_chosen;
 use super::tables;
 use crate::table::Table;
 
@@ -52,7 +53,7 @@ pub(super) fn resource() -> Value {
                 "graphQueries": graphs,
                 "sampleQueries": samples,
                 "dataTypes": data_types,
-                "connectivityCriteria": [{"type": "IsConnectedQuery", "value": [is_connected()]}],
+                "connectivityCriteria": [{"type": "IsConnectedQuery", "value": [whole(&is_connected())]}],
                 "availability": {"status": 1, "isPreview": false},
                 "permissions": {
                     "resourceProvider": [{
@@ -98,11 +99,16 @@ fn last_received(table: Table) -> String {
     format!("{}\n| summarize Time = max(TimeGenerated)\n| where isnotempty(Time)", table.name())
 }
 
-/// Connected is what had a row within a week.
+/// The expression of the query that tells whether rows came within a week. Other connectors fill Microsoft's tables as
+/// well: where health rows are sent, they alone tell.
 fn is_connected() -> String {
-    format!(
-        "union isfuzzy=true {}\n| summarize LastReceived = max(TimeGenerated)\n\
-            | project IsConnected = LastReceived > ago(7d)",
-        Table::ALL.map(Table::name).join(", ")
-    )
+    let query = |tables: &str| {
+        text(&format!(
+            "union isfuzzy=true {tables}\n| summarize LastReceived = max(TimeGenerated)\n\
+                | project IsConnected = LastReceived > ago(7d)",
+        ))
+    };
+    let health = Table::Health;
+    let others = Table::ALL.into_iter().filter(|table| *table != health).map(Table::name);
+    either(&is_chosen(health), &query(health.name()), &query(&others.collect::<Vec<_>>().join(", ")))
 }
