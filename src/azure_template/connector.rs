@@ -15,7 +15,7 @@ const DESCRIPTION: &str = "CloudTrail files and GuardDuty findings, pushed into 
     secret.";
 
 const FIRST_STEP: &str = "Copy the output `SamParameterOverrides` of this template's deployment: \
-    `az deployment group show --resource-group … --name mainTemplate --query \
+    `az deployment group show --resource-group … --name sentinel-forwarder --query \
     properties.outputs.SamParameterOverrides.value --output tsv`.";
 
 const SECOND_STEP: &str = "In the forwarder's source, run `make deploy` and answer with these values, or give them to \

@@ -32,6 +32,16 @@ const AUDIENCES: [(&str, &str, &str); 3] = [
     ("AzureChinaCloud", "china", "api://AzureADTokenExchangeChina"),
 ];
 
+/// The outputs, and the variables of the function that the stack makes of them.
+const STACK: [(&str, &str); 6] = [
+    ("SentinelEndpoint", "SENTINEL_ENDPOINT"),
+    ("SentinelDcrId", "SENTINEL_DCR_ID"),
+    ("HealthRows", "SENTINEL_HEALTH_ROWS"),
+    ("AzureCloud", "AZURE_CLOUD"),
+    ("AzureTenantId", "AZURE_TENANT_ID"),
+    ("AzureClientId", "AZURE_CLIENT_ID"),
+];
+
 /// All that is wrong with a template, for each of these sets of parameters.
 pub(crate) fn faults(template: &Value, sets: &[Told]) -> Vec<String> {
     let mut faults = Vec::new();
@@ -332,19 +342,8 @@ fn check_alert(deployed: &Deployed, resource: &Value, faults: &mut Vec<String>) 
 /// The outputs must be what the stack's parameters and the function take.
 fn check_outputs(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
     let value = |name: &str| deployed.outputs.get(name).map(text).unwrap_or_default().to_owned();
-    let names =
-        ["SentinelEndpoint", "SentinelDcrId", "HealthRows", "AzureCloud", "AzureTenantId", "AzureClientId"];
-    let variables = [
-        "SENTINEL_ENDPOINT",
-        "SENTINEL_DCR_ID",
-        "SENTINEL_HEALTH_ROWS",
-        "AZURE_CLOUD",
-        "AZURE_TENANT_ID",
-        "AZURE_CLIENT_ID",
-    ];
-    let environment =
-        variables.into_iter().zip(names).map(|(variable, name)| (variable.to_owned(), value(name)));
-    if let Err(problems) = Config::parse(environment.collect()) {
+    let environment = STACK.map(|(output, variable)| (variable.to_owned(), value(output)));
+    if let Err(problems) = Config::parse(environment.into()) {
         faults.push(format!("the function does not take the outputs: {problems}"));
     }
     if value("SentinelDcrId").split(',').count() != rule_ids(deployed).len() {
@@ -360,8 +359,12 @@ fn check_outputs(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut expected: BTreeMap<String, String> =
-        names.into_iter().chain(["RoleName"]).map(|name| (name.to_owned(), value(name))).collect();
+    let mut expected: BTreeMap<String, String> = STACK
+        .map(|(output, _)| output)
+        .into_iter()
+        .chain(["RoleName"])
+        .map(|name| (name.to_owned(), value(name)))
+        .collect();
     if expected["RoleName"].is_empty() {
         expected.remove("RoleName");
     }

@@ -7,7 +7,7 @@ use crate::checks::faults;
 use crate::deployment::{Deployed, Told, expand, outside, rule_ids};
 
 /// What every deployment is told.
-fn told(name: &'static str, cloud: &'static str, more: Value) -> Told {
+fn told(name: &'static str, cloud: &'static str, more: &Value) -> Told {
     let mut parameters = json!({
         "workspaceName": "workspace",
         "awsIssuer": "https://issuer.tokens.sts.global.api.aws",
@@ -46,15 +46,15 @@ pub(crate) fn ways() -> Vec<Told> {
         "tables": ["AWSGuardDuty"],
     });
     vec![
-        told("default", "AzureCloud", json!({})),
-        told("everything", "AzureCloud", everything),
-        told("existing principal", "AzureCloud", principal),
-        told("government", "AzureUSGovernment", json!({"lake": true})),
-        told("china", "AzureChinaCloud", json!({"lake": true, "lakePlan": "Basic"})),
-        told("private link", "AzureCloud", json!({"dataCollectionEndpointId": endpoint, "shards": 2})),
-        told("four rules", "AzureCloud", json!({"shards": 4})),
-        told("bare", "AzureCloud", bare),
-        told("trail alone", "AzureCloud", json!({"tables": ["AWSCloudTrail"]})),
+        told("default", "AzureCloud", &json!({})),
+        told("everything", "AzureCloud", &everything),
+        told("existing principal", "AzureCloud", &principal),
+        told("government", "AzureUSGovernment", &json!({"lake": true})),
+        told("china", "AzureChinaCloud", &json!({"lake": true, "lakePlan": "Basic"})),
+        told("private link", "AzureCloud", &json!({"dataCollectionEndpointId": endpoint, "shards": 2})),
+        told("four rules", "AzureCloud", &json!({"shards": 4})),
+        told("bare", "AzureCloud", &bare),
+        told("trail alone", "AzureCloud", &json!({"tables": ["AWSCloudTrail"]})),
     ]
 }
 

@@ -1,7 +1,9 @@
 //! Reads and evaluates template expressions
 //! (<https://learn.microsoft.com/azure/azure-resource-manager/templates/template-expressions>).
 
+use sentinel_forwarder::json::hex;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 /// An expression, parsed.
 #[derive(Clone, Debug)]
@@ -123,7 +125,9 @@ impl Expression {
             Self::Text(_) | Self::Whole(_) => {}
             Self::Call(name, arguments) => {
                 each(name, arguments);
-                arguments.iter().for_each(|argument| argument.calls(each));
+                for argument in arguments {
+                    argument.calls(each);
+                }
             }
             Self::Member(of, _) => of.calls(each),
             Self::Element(of, at) => {
@@ -161,19 +165,19 @@ pub(crate) fn evaluate(expression: &Expression, context: &impl Context) -> Resul
             };
             element.cloned().ok_or_else(|| format!("no {at} in {of}"))
         }
-        Expression::Call(name, arguments) => match (name.as_str(), arguments.as_slice()) {
+        Expression::Call(name, arguments) => {
             // Only the branch that is taken is evaluated.
-            ("if", [condition, then, otherwise]) => match evaluate(condition, context)? {
-                Value::Bool(true) => evaluate(then, context),
-                Value::Bool(false) => evaluate(otherwise, context),
-                other => Err(format!("{other} is no condition")),
-            },
-            _ => {
-                let values: Result<Vec<_>, _> =
-                    arguments.iter().map(|argument| evaluate(argument, context)).collect();
-                call(name, &values?, context)
+            if let ("if", [condition, then, otherwise]) = (name.as_str(), arguments.as_slice()) {
+                return match evaluate(condition, context)? {
+                    Value::Bool(true) => evaluate(then, context),
+                    Value::Bool(false) => evaluate(otherwise, context),
+                    other => Err(format!("{other} is no condition")),
+                };
             }
-        },
+            let values: Result<Vec<_>, _> =
+                arguments.iter().map(|argument| evaluate(argument, context)).collect();
+            call(name, &values?, context)
+        }
     }
 }
 
@@ -265,13 +269,6 @@ pub(crate) const TENANT: &str = "00000000-0000-4000-8000-000000000002";
 
 /// A guid of our own making: the same for the same text.
 fn guid(text: &str) -> String {
-    let hex: String = (0..4_u32)
-        .map(|part| {
-            let hash = text
-                .bytes()
-                .fold(2_166_136_261 ^ part, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(16_777_619));
-            format!("{hash:08x}")
-        })
-        .collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let hex = hex(&Sha256::digest(text));
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
 }
