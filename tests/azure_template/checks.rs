@@ -318,11 +318,11 @@ fn check_role(deployed: &Deployed, rule: &str, faults: &mut Vec<String>) {
         text(&value["type"]) == "Microsoft.Authorization/roleAssignments" && value["scope"] == rule
     };
     let roles: Vec<&Value> = deployed.resources.values().filter(is_role).collect();
-    let [role] = roles[..] else {
+    let [assignment] = roles[..] else {
         faults.push(format!("{rule} has {} roles", roles.len()));
         return;
     };
-    let properties = &role["properties"];
+    let properties = &assignment["properties"];
     if !text(&properties["roleDefinitionId"]).ends_with(PUBLISHER_ROLE)
         || properties["principalType"] != "ServicePrincipal"
         || text(&properties["principalId"]).len() != 36
@@ -341,20 +341,20 @@ fn check_alert(deployed: &Deployed, resource: &Value, faults: &mut Vec<String>) 
 
 /// The outputs must be what the stack's parameters and the function take.
 fn check_outputs(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
-    let value = |name: &str| deployed.outputs.get(name).map(text).unwrap_or_default().to_owned();
-    let environment = STACK.map(|(output, variable)| (variable.to_owned(), value(output)));
+    let output = |name: &str| deployed.outputs.get(name).map(text).unwrap_or_default().to_owned();
+    let environment = STACK.map(|(name, variable)| (variable.to_owned(), output(name)));
     if let Err(problems) = Config::parse(environment.into()) {
         faults.push(format!("the function does not take the outputs: {problems}"));
     }
-    if value("SentinelDcrId").split(',').count() != rule_ids(deployed).len() {
+    if output("SentinelDcrId").split(',').count() != rule_ids(deployed).len() {
         faults.push("the outputs name other rules".to_owned());
     }
     if AUDIENCES.iter().find(|(cloud, ..)| *cloud == told.cloud).map(|(_, name, _)| *name)
-        != Some(&value("AzureCloud"))
+        != Some(&output("AzureCloud"))
     {
         faults.push("the outputs name another cloud".to_owned());
     }
-    let pairs: BTreeMap<String, String> = value("SamParameterOverrides")
+    let pairs: BTreeMap<String, String> = output("SamParameterOverrides")
         .split(' ')
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -362,9 +362,15 @@ fn check_outputs(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
     let mut expected: BTreeMap<String, String> = STACK
         .map(|(output, _)| output)
         .into_iter()
-        .chain(["RoleName"])
-        .map(|name| (name.to_owned(), value(name)))
+        .chain(["GuardDutyFindings", "RoleName"])
+        .map(|name| (name.to_owned(), output(name)))
         .collect();
+    let has_findings = rule_ids(deployed).into_iter().all(|id| {
+        !deployed.resources[id]["properties"]["streamDeclarations"]["Custom-AWSGuardDuty"].is_null()
+    });
+    if (output("GuardDutyFindings") == "ENABLED") != has_findings {
+        faults.push("the outputs send findings to no stream, or none to theirs".to_owned());
+    }
     if expected["RoleName"].is_empty() {
         expected.remove("RoleName");
     }

@@ -222,7 +222,7 @@ mod tests {
         insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(40), false), @"
         ID    AGE
         0123   2h
-          bucket/AWSLo…333/CloudTrail/x.json.gz
+          bucket/AWSLo…3333/CloudTrail/x.json.gz
           Sentinel answered 400 for it
         4567  12m
           b/k
