@@ -12,7 +12,7 @@ const FIRST_REST: Duration = Duration::from_secs(5);
 /// How long it is open at most, unless the service asks for more.
 const LONGEST_REST: Duration = Duration::from_mins(1);
 /// Nothing that the service asks for is waited for longer than this.
-const LONGEST_ASKED: Duration = Duration::from_hours(1);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_hours(1);
 /// So long a trial may take; then another may try.
 const TRIAL: Duration = Duration::from_secs(30);
 /// The others look so often how a trial went.

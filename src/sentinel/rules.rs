@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::budget::{Budget, DOCUMENTED};
-use super::circuit::{Circuit, Pause};
+use super::circuit::{Circuit, LONGEST_ASKED, Pause};
 use super::retry::LONGEST;
 use super::{UploadError, now};
 use crate::config::DataCollectionRule;
@@ -75,7 +75,7 @@ impl Rules {
             self.opened.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(after) = after {
-            rule.budget.hold(now + *after);
+            rule.budget.hold(now + (*after).min(LONGEST_ASKED));
             // Another rule may take it sooner.
             let waits = self
                 .all

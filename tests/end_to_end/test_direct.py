@@ -15,6 +15,7 @@ from local.samples import Samples
 from local.stack import Binaries, Stack
 
 SECONDS = 30
+RETRY_AFTER_SECONDS = 25
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,8 @@ def test_objects_and_findings_come_without_the_queue(direct: Stack) -> None:
 def test_what_fails_for_now_goes_onto_the_work_queue_and_heals(direct: Stack) -> None:
     direct.standin.reset()
     finding = Samples.of_now().finding | {"id": "1" * 32}
-    # Longer than is worth waiting for within an invocation.
-    direct.standin.fault(kind="status", status=503, retry_after=60)
+    # Longer than is worth waiting for within an invocation; the rule is left alone for as long.
+    direct.standin.fault(kind="status", status=503, retry_after=RETRY_AFTER_SECONDS)
     with unread_work_queue(direct):
         direct.put_object(trail.key("direct-fails"), trail.file(1, 2))
         direct.put_finding(finding)
@@ -70,7 +71,7 @@ def test_what_fails_for_now_goes_onto_the_work_queue_and_heals(direct: Stack) ->
     assert task["schema"] == "sentinel-forwarder/task/1"
     assert (task["object"]["bucket"], task["object"]["key"]) == (BUCKET, trail.key("direct-fails"))
     assert event["detail"]["id"] == finding["id"]
-    wait_for("both land", SECONDS, lambda: counts(direct).total() == 3)
+    wait_for("both land", SECONDS + RETRY_AFTER_SECONDS, lambda: counts(direct).total() == 3)
     wait_for("the work queue is empty", SECONDS, lambda: not direct.depth("WorkQueueUrl"))
     assert counts(direct) == {"AWSCloudTrail": 2, "AWSGuardDuty": 1}
     assert direct.depth("DeadLetterQueueUrl") == 0

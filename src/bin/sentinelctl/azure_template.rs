@@ -11,6 +11,10 @@ use sentinel_forwarder::azure_template;
 /// Exits with 0 if they are written, or as they should be; with 1 if --check finds one stale or a file can't be
 /// written.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  sentinelctl azure-template
+  sentinelctl azure-template --check
+  sentinelctl azure-template --tables > columns.json")]
 pub(crate) struct Arguments {
     /// The folder that they stand in
     #[arg(long, value_name = "PATH", default_value = "deploy/azure")]
