@@ -475,11 +475,11 @@ def test_a_long_queue_is_replayed_though_the_replay_is_killed(desk: Desk) -> Non
     while done["replayed"]:
         runs += 1
         assert runs < 10
+        # What the one that was killed had in its hands is visible when its time is over; no run sees it before.
+        wait_for("all is visible", SECONDS * 4, lambda: not desk.depths()[1])
         done = desk.json("replay", "--all")
         replayed += done["replayed"]
         desk.wait_for_the_function(1800)
-        # What the one that was killed had in its hands is visible when its time is over.
-        wait_for("all is visible", SECONDS * 4, lambda: not desk.depths()[1])
     took = time.monotonic() - began
     print(f"\n{MESSAGES} messages: listed in {listed:.1f} s ({MESSAGES / listed:.0f}/s); killed after {killed:.1f} s;")
     print(f"then {runs} runs, {replayed} replayed and done by the function in {took:.1f} s")

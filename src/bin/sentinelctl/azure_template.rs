@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use sentinel_forwarder::azure_template;
 
+use super::console::{end, say};
+
 /// Writes mainTemplate.json and createUiDefinition.json, made from the columns of this version.
 ///
 /// Exits with 0 if they are written, or as they should be; with 1 if --check finds one stale or a file can't be
@@ -36,14 +38,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         write(&arguments.output_dir).map(|()| true)
     };
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("sentinelctl azure-template: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    let code = |is_well| if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    end("azure-template", done.map(code))
 }
 
 fn write(folder: &Path) -> io::Result<()> {
@@ -51,7 +47,7 @@ fn write(folder: &Path) -> io::Result<()> {
     for (name, text) in azure_template::files() {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|error| naming(&path, &error))?;
-        say(&format!("{} is written", path.display()));
+        say(format_args!("{} is written", path.display()));
     }
     Ok(())
 }
@@ -67,7 +63,7 @@ fn check(folder: &Path) -> io::Result<bool> {
         };
         if there.as_deref() != Some(&text) {
             let what = if there.is_some() { "stale" } else { "missing" };
-            say(&format!("{} is {what}: run `sentinelctl azure-template`", path.display()));
+            say(format_args!("{} is {what}: run `sentinelctl azure-template`", path.display()));
             is_fresh = false;
         }
     }
@@ -76,9 +72,4 @@ fn check(folder: &Path) -> io::Result<bool> {
 
 fn naming(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-}
-
-#[expect(clippy::print_stderr, reason = "the command line speaks to its user")]
-fn say(text: &str) {
-    eprintln!("{text}");
 }
