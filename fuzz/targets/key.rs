@@ -52,7 +52,7 @@ fuzz_target!(|input: Input<'_>| {
 fn items(event: &serde_json::Value) -> Vec<Item> {
     match Trigger::parse(&event.to_string()) {
         Trigger::Direct(items) => items,
-        Trigger::Queue(_) => panic!("no queue brought it"),
+        Trigger::Queue(_) | Trigger::Job(_) => panic!("nobody else brought it"),
     }
 }
 

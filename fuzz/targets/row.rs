@@ -97,6 +97,7 @@ fn check(table: Table, row: &str, facts: RowFacts) {
         match kind {
             ColumnKind::Boolean => assert!(matches!(*value, "true" | "false"), "{name} is {value}"),
             ColumnKind::Int => assert!(value.parse::<i32>().is_ok(), "{name} is {value}"),
+            ColumnKind::Long => assert!(value.parse::<i64>().is_ok(), "{name} is {value}"),
             ColumnKind::Dynamic => {
                 assert!(value.len() <= MAX_FIELD_BYTES);
                 assert_eq!(**value, strict::compact(value));

@@ -126,7 +126,8 @@ fn items(body: &str) -> Vec<Item> {
     match Trigger::parse(body) {
         Trigger::Direct(items) => items,
         Trigger::Queue(messages) => messages.into_iter().flat_map(|message| message.items).collect(),
-        Trigger::Job(job) => job.tasks.into_iter().map(|(_, item)| item).collect(),
+        // A job is answered at once; out of a queue nobody takes it.
+        Trigger::Job(_) => Vec::new(),
     }
 }
 
