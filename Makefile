@@ -133,7 +133,8 @@ policy: $(POLICY_STAMP) ## Check the templates against security rules
 # The binder comes from npm. Without it the queries run all the same, and the last line says that nothing was bound.
 .PHONY: kql
 kql: binaries $(LOCAL_STAMP) $(if $(shell command -v npm),$(KUSTO_STAMP)) ## Bind all KQL with Microsoft's binder and run the queries on sample rows
-	@$(BIN_DIR)/sentinelctl azure-template --tables | $(LOCAL) -m local.kql deploy/azure/mainTemplate.json .tools/kusto
+	@$(BIN_DIR)/sentinelctl azure-template --tables | $(LOCAL) -m local.kql --also lake=true \
+	  --also 'tables=["AWSCloudTrail", "AWSGuardDuty"]' deploy/azure/mainTemplate.json .tools/kusto
 
 # A machine without the other processor's standard library builds for itself, unless a processor was asked for.
 .PHONY: build

@@ -4,12 +4,16 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from local.kql.binder import Binder, planted_queries, planted_transforms
 from local.kql.content import Columns, Content, Query, Transform, in_kql, own_queries
 from local.kql.samples import Sample, differences, gaps, samples, slips
+
+Kql = TypeVar("Kql", Transform, Query)
 
 
 def main() -> int:
@@ -33,9 +37,8 @@ def main() -> int:
     streams = {name: in_kql(columns) for name, columns in schema["streams"].items()}
     template = json.loads(asked.template.read_text(encoding="utf-8"))
     contents = [Content(template, {}), Content(template, dict(asked.also))]
-    transforms = {(each.name, each.text): each for content in contents for each in content.transforms()}
-    queries = {(each.name, each.text): each for content in contents for each in content.queries()}
-    transforms, queries = list(transforms.values()), list(queries.values())
+    transforms = list(_apart(each for content in contents for each in content.transforms()))
+    queries = list(_apart(each for content in contents for each in content.queries()))
     wrong, lines = list(_streams(transforms, streams)), []
     for faults, line in (
         _bound(Binder(asked.binder, tables), transforms, queries),
@@ -53,6 +56,16 @@ def main() -> int:
 def _parameter(text: str) -> tuple[str, object]:
     name, _, value = text.partition("=")
     return name, json.loads(value)
+
+
+def _apart(found: Iterable[Kql]) -> Iterator[Kql]:
+    """Yield what is the same once, and number what only has the same name."""
+    texts: dict[str, list[str]] = {}
+    for each in found:
+        known = texts.setdefault(each.name, [])
+        if each.text not in known:
+            known.append(each.text)
+            yield each if len(known) == 1 else replace(each, name=f"{each.name} ({len(known)})")
 
 
 def _streams(transforms: list[Transform], streams: dict[str, Columns]) -> Iterator[str]:
@@ -84,7 +97,8 @@ def _run(
     of: list[Sample], transforms: list[Transform], queries: list[Query], tables: dict[str, Columns]
 ) -> tuple[list[str], str]:
     own = own_queries()
-    deployed = {query.name: query for query in queries if query.name in own}
+    named = own.keys() | {name for sample in of for name in sample.expected}
+    deployed = {query.name: query for query in queries if query.name in named}
     wrong = [f"{name}.kql is not in the template" for name in sorted(own.keys() - deployed.keys())]
     # A transform that does nothing needs no sample.
     tried = deployed | {each.name: each.query() for each in transforms if each.text != "source"}

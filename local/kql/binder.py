@@ -10,6 +10,8 @@ from pathlib import Path
 from local.kql.content import Columns, Query, Transform
 
 _PROGRAM = Path(__file__).parent / "bind.cjs"
+# A name where it is read: neither a member of a dynamic value, nor what a result is called.
+_READ = r"(?<!\.)\b{}\b(?!\s*=[^=~])"
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,11 @@ def planted_transforms(transforms: list[Transform]) -> Iterator[Transform]:
 def planted_queries(queries: list[Query], tables: dict[str, Columns]) -> Iterator[Query]:
     """Yield queries with a table or a column misspelled, one at a time, or without a column that an alert takes."""
     for query in queries:
-        words = set(re.findall(r"(?<!\.)\b\w+", query.text))
-        read = words & tables.keys()
-        for name in sorted(read | words & {column for table in read for column in tables[table]}):
-            text = re.sub(rf"(?<!\.)\b{name}\b", f"{name}NotThere", query.text)
-            yield Query(f"{query.name}, {name} misspelled", text, query.columns)
+        read = tables.keys() & set(re.findall(_READ.format(r"\w+"), query.text))
+        for name in sorted(read | {column for table in read for column in tables[table]}):
+            text = re.sub(_READ.format(name), f"{name}NotThere", query.text)
+            if text != query.text:
+                yield Query(f"{query.name}, {name} misspelled", text)
         for column in sorted(query.columns):
             text = f"{query.text} | project-away {column}"
             yield Query(f"{query.name} without {column}", text, query.columns)

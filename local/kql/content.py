@@ -114,7 +114,7 @@ def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
             notebook = json.loads(member)
             values = dict(_parameters(notebook))
             for inner, text in _texts(notebook, below):
-                yield inner, re.sub(r"\{(\w+)\}", lambda used: values[used[1]], text)
+                yield inner, re.sub(r"\{(\w+)\}", lambda used: values.get(used[1], used[0]), text)
         elif name in _QUERY_MEMBERS and isinstance(member, str):
             yield below, member
         elif name == _CRITERIA:
