@@ -212,8 +212,14 @@ def _ledger_failed(invocation: Invocation, record: Record) -> bool:
 
 def _count_allowed(audit: Audit, arrivals: dict[str, list[Arrival]], uploads: dict[str, Upload]) -> None:
     """Count the batches that each cause could have brought again."""
-    taken = {copy.request_id for copies in arrivals.values() for copy in copies}
-    audit.allowed[Cause.ANSWER_LOST] = sum(not uploads[request_id].is_acknowledged for request_id in taken)
+    # A finding that an event announces too may come again by itself, beside the rest of its batch.
+    unanswered: dict[str, set[str]] = defaultdict(set)
+    for identity, copies in arrivals.items():
+        for copy in copies:
+            if not uploads[copy.request_id].is_acknowledged:
+                comes_alone = len(copy.record.announced_by) > 1
+                unanswered[copy.request_id].add(identity if comes_alone else copy.record.key)
+    audit.allowed[Cause.ANSWER_LOST] = sum(map(len, unanswered.values()))
     open_batches: dict[tuple[Cause, Invocation, str], set[str]] = defaultdict(set)
     for copies in arrivals.values():
         for copy in copies:

@@ -1,6 +1,7 @@
 """A short round of chaos, and that its audit sees what it is there to see."""
 
 import json
+from dataclasses import replace
 import random
 import time
 from typing import Any
@@ -156,6 +157,16 @@ def test_more_doubles_than_lost_answers_and_kills_allow_are_too_many() -> None:
     uploads |= {"d": upload()}
     audit = judged(arrived("a", 0) + arrived("b", 1) + arrived("c", 0) + arrived("d", 1), uploads)
     assert audit.faults() == ["2 batches delivered again, allowed 1"]
+
+
+def test_findings_of_a_batch_whose_answer_was_lost_may_come_again_one_by_one() -> None:
+    rows = arrived("a", 0, 1) + arrived("b", 0) + arrived("c", 1)
+    uploads = {"a": upload(is_acknowledged=False), "b": upload(), "c": upload()}
+    assert judged(rows, uploads).faults() == ["2 batches delivered again, allowed 1"]
+    exported = one_file(2)
+    for name, record in exported.records.items():
+        exported.records[name] = replace(record, announced_by=frozenset({KEY, name}))
+    assert judged(rows, uploads, exported).faults() == []
 
 
 def test_no_kill_allows_more_batches_than_lie_between_two_checkpoints() -> None:
