@@ -1,9 +1,9 @@
 """A short round of chaos, and that its audit sees what it is there to see."""
 
 import json
-from dataclasses import replace
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
