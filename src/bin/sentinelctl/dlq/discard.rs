@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sentinel_forwarder::dlq::{self, Discarded, Filter, Found, Stop};
+use sentinel_forwarder::dlq::{self, Discarded, Found, Stop};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-use super::given::{Given, parse_id};
-use super::{Desk, Misuse, NOTHING_MEANT, TOO_MUCH_MEANT};
+use super::given::Chosen;
+use super::{Desk, Misuse};
 use crate::console::{Output, Progress, say};
 
 #[derive(clap::Args)]
@@ -30,14 +30,8 @@ Examples:
   sentinelctl dlq discard --reason NotFound --older-than 7d --archive gone.jsonl
   sentinelctl dlq discard --all --yes")]
 pub(super) struct Discard {
-    /// Ids, or their first 12 characters at least.
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    ids: Vec<String>,
-    /// All messages.
-    #[arg(long)]
-    all: bool,
     #[command(flatten)]
-    given: Given,
+    chosen: Chosen,
     /// File that the messages are written to [default: dead-letters-TIME.jsonl in this folder]
     #[arg(long, value_name = "FILE")]
     archive: Option<PathBuf>,
@@ -69,22 +63,15 @@ struct Report<'a> {
 impl Discard {
     /// Whether it says which messages are meant, and can ask.
     pub(super) fn check(&self) -> Result<(), Misuse> {
-        match (self.all, self.filter().is_empty()) {
-            (false, true) => Err(NOTHING_MEANT),
-            (true, false) => Err(TOO_MUCH_MEANT),
-            _ if !self.yes && !io::stdin().is_terminal() => {
-                Err(Misuse("there is no terminal to ask you on: confirm by --yes"))
-            }
-            _ => Ok(()),
+        self.chosen.check()?;
+        if !self.yes && !io::stdin().is_terminal() {
+            return Err(Misuse("there is no terminal to ask you on: confirm by --yes"));
         }
-    }
-
-    fn filter(&self) -> Filter {
-        self.given.filter(&self.ids)
+        Ok(())
     }
 
     pub(super) async fn run(&self, desk: &Desk) -> io::Result<ExitCode> {
-        let filter = self.filter();
+        let filter = self.chosen.filter();
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         let archive =
             self.archive.clone().unwrap_or_else(|| PathBuf::from(format!("dead-letters-{time}.jsonl")));
@@ -92,13 +79,13 @@ impl Discard {
             dead_letters: &desk.dead_letters,
             filter: &filter,
             archive: &archive,
-            limit: self.given.limit,
+            limit: self.chosen.given.limit,
         };
         let (meant, progress) = (RefCell::new(Meant::default()), Progress::new());
         let see = |found: &Found| {
             let mut meant = meant.borrow_mut();
             *meant.reasons.entry(found.reason.clone()).or_default() += 1;
-            if !self.ids.is_empty() {
+            if !self.chosen.ids.is_empty() {
                 meant.ids.push(found.id.clone());
             }
             progress.show(format_args!("{} messages in the archive", meant.reasons.values().sum::<u64>()));

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sentinel_forwarder::dlq::{Filter, ID_CHARACTERS, reasons};
 
+use super::Misuse;
+
 /// Which messages are meant: those that meet all that is given.
 #[derive(clap::Args)]
 pub(super) struct Given {
@@ -38,6 +40,36 @@ impl Given {
             key_prefix: self.key_prefix.clone(),
             older_than: self.older_than,
         }
+    }
+}
+
+/// The messages that are to be worked on, and not only looked at: they must be said.
+#[derive(clap::Args)]
+pub(super) struct Chosen {
+    /// Ids, or their first 12 characters at least.
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    pub(super) ids: Vec<String>,
+    /// All messages.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    pub(super) given: Given,
+}
+
+impl Chosen {
+    /// Whether it says which messages are meant.
+    pub(super) fn check(&self) -> Result<(), Misuse> {
+        match (self.all, self.filter().is_empty()) {
+            (false, true) => Err(Misuse(
+                "say which messages are meant: their IDs, a filter such as --reason, or --all; see --help",
+            )),
+            (true, false) => Err(Misuse("--all goes with neither IDs nor filters: leave it out")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn filter(&self) -> Filter {
+        self.given.filter(&self.ids)
     }
 }
 

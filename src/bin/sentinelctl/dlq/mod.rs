@@ -94,10 +94,6 @@ impl Desk {
 /// A use that the command line's grammar does not see is wrong.
 struct Misuse(&'static str);
 
-const NOTHING_MEANT: Misuse =
-    Misuse("say which messages are meant: their IDs, a filter such as --reason, or --all; see --help");
-const TOO_MUCH_MEANT: Misuse = Misuse("--all goes with neither IDs nor filters: leave it out");
-
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, mut grammar: clap::Command) -> ExitCode {
     match checked(arguments) {

@@ -7,12 +7,12 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sentinel_forwarder::aws::{DynamoLedger, SqsMailbox};
-use sentinel_forwarder::dlq::{self, Ending, Filter, Found, Held, Verdict};
+use sentinel_forwarder::dlq::{self, Ending, Found, Held, Verdict};
 use serde::Serialize;
 
-use super::given::{Given, parse_id, parse_rate};
+use super::given::{Chosen, parse_rate};
 use super::view::{COLUMNS, View, row, short_id};
-use super::{Desk, Misuse, NOTHING_MEANT, TOO_MUCH_MEANT};
+use super::{Desk, Misuse};
 use crate::console::{Output, Progress, is_coloured, say, width};
 use crate::table::{Fit, render};
 
@@ -38,14 +38,8 @@ Examples:
   sentinelctl dlq replay --all --dry-run
   sentinelctl dlq replay --reason Rejected --again --limit 1")]
 pub(super) struct Replay {
-    /// Ids, or their first 12 characters at least.
-    #[arg(value_name = "ID", value_parser = parse_id)]
-    ids: Vec<String>,
-    /// All messages.
-    #[arg(long)]
-    all: bool,
     #[command(flatten)]
-    given: Given,
+    chosen: Chosen,
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -101,15 +95,7 @@ struct Report<'a> {
 impl Replay {
     /// Whether it says which messages are meant.
     pub(super) fn check(&self) -> Result<(), Misuse> {
-        match (self.all, self.filter().is_empty()) {
-            (false, true) => Err(NOTHING_MEANT),
-            (true, false) => Err(TOO_MUCH_MEANT),
-            _ => Ok(()),
-        }
-    }
-
-    fn filter(&self) -> Filter {
-        self.given.filter(&self.ids)
+        self.chosen.check()
     }
 
     pub(super) async fn run(&self, desk: &Desk, work_queue: &SqsMailbox) -> io::Result<ExitCode> {
@@ -118,7 +104,7 @@ impl Replay {
         if ledger.is_none() {
             say("without LEDGER_TABLE only what this run itself replays is known when it comes back");
         }
-        let filter = self.filter();
+        let filter = self.chosen.filter();
         let replay = dlq::Replay {
             dead_letters: &desk.dead_letters,
             work_queue,
@@ -127,7 +113,7 @@ impl Replay {
             again: self.again,
             dry_run: self.dry_run,
             rate: self.rate,
-            limit: self.given.limit,
+            limit: self.chosen.given.limit,
         };
         let (outcome, progress, began) = (RefCell::new(Outcome::default()), Progress::new(), Instant::now());
         let ending = replay.run(&desk.stop, |found, verdict| {
@@ -156,7 +142,7 @@ impl Replay {
             say(format_args!("no message has the id {id}: sentinelctl dlq list shows those that there are"));
         }
         let is_whole = Desk::tell(ending);
-        let by_id_held = !self.ids.is_empty() && outcome.held > 0;
+        let by_id_held = !self.chosen.ids.is_empty() && outcome.held > 0;
         let is_done =
             is_whole && missing.is_empty() && !by_id_held && outcome.refused == 0 && outcome.left == 0;
         Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -221,7 +207,7 @@ impl Outcome {
         if *verdict == Verdict::Late {
             return;
         }
-        if !asked.ids.is_empty() {
+        if !asked.chosen.ids.is_empty() {
             self.seen.push(found.id.clone());
         }
         if asked.dry_run || *verdict != Verdict::Replayed {
