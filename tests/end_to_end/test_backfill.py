@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +24,7 @@ from local.deployment import BUCKET
 from local.processes import wait_for
 from local.stack import Binaries, Stack
 from storage import Storage
+from terminal import on_a_terminal
 from test_batch_job import job, results
 from test_killed import let_leases_run_out
 
@@ -265,19 +265,7 @@ def test_directly_a_damaged_file_is_a_letter_and_the_rest_goes_on(stack: Stack) 
 
 def at_a_terminal(stack: Stack, answer: str, *arguments: str) -> tuple[int, str]:
     """Answer the question at a terminal; the exit code, and all that was shown."""
-    ours, theirs = os.openpty()
-    running = subprocess.Popen(
-        command(*arguments), env=environment(stack), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
-    os.close(theirs)
-    os.write(ours, answer.encode())
-    shown = b""
-    # The end of the other side is an error here.
-    with suppress(OSError):
-        while part := os.read(ours, 4096):
-            shown += part
-    os.close(ours)
-    return running.wait(SECONDS), shown.decode()
+    return on_a_terminal(command(*arguments), environment(stack), answer)
 
 
 def test_at_a_terminal_it_shows_the_plan_and_asks(stack: Stack) -> None:

@@ -3,17 +3,13 @@
 import hashlib
 import json
 import os
-import pty
 import re
 import signal
-import struct
 import subprocess
-import termios
 import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,7 @@ from local.deployment import BUCKET
 from local.processes import wait_for
 from local.run import counts
 from local.stack import ROOT, Binaries, Stack
+from terminal import on_a_terminal
 
 SECONDS = 60
 LETTER = "sentinel-forwarder/dead-letter/1"
@@ -103,20 +100,7 @@ class Desk:
 
     def on_a_terminal(self, columns: int, *arguments: str, types: str = "", **changes: str) -> tuple[int, str]:
         """Run a command on a terminal of that width; return how it ended, and what it wrote."""
-        ours, its = pty.openpty()
-        ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-        with subprocess.Popen(
-            [self.program, *arguments], env=self.environment | changes, stdin=its, stdout=its, stderr=its
-        ) as running:
-            os.close(its)
-            os.write(ours, types.encode())
-            shown = b""
-            # A terminal whose other end is closed is an error on Linux, and the end of the text elsewhere.
-            with suppress(OSError):
-                while more := os.read(ours, 4096):
-                    shown += more
-        os.close(ours)
-        return running.returncode, shown.decode().replace("\r\n", "\n")
+        return on_a_terminal([self.program, *arguments], self.environment | changes, types, columns)
 
     def put(self, *bodies: str, **attributes: str) -> None:
         """Put messages on the dead letter queue."""

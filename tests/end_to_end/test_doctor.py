@@ -1,14 +1,11 @@
 """`sentinelctl doctor` on a deployed stack: all is well, then one thing after the other is not."""
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ from local.chaos.relay import Answer, Call, Exchange, Relay
 from local.deployment import BUCKET
 from local.processes import free_port
 from local.stack import Binaries, Stack
+from terminal import on_a_terminal
 
 AWS_SECRET = "made-up-aws-secret-access-key"
 SECRETS = {
@@ -166,24 +164,8 @@ def test_the_text_has_the_same_statuses_and_is_80_columns_wide(deployed: dict[st
     assert summary == f"8 ok, 1 warning, {len(report.of('stream'))} skipped, 2 FAIL"
 
 
-def on_a_terminal(environment: dict[str, str]) -> str:
-    """Run the doctor on a terminal; return what it shows there."""
-    ours, its = pty.openpty()
-    with subprocess.Popen(
-        [str(Binaries.built().sentinelctl), "doctor"], env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its
-    ):
-        os.close(its)
-        shown = b""
-        # A terminal whose other end is closed is an error on Linux, and the end of the text elsewhere.
-        with suppress(OSError):
-            while more := os.read(ours, 4096):
-                shown += more
-    os.close(ours)
-    return shown.decode()
-
-
 def test_the_status_alone_is_coloured_on_a_terminal(deployed: dict[str, str]) -> None:
-    shown = on_a_terminal(deployed)
+    _, shown = on_a_terminal([str(Binaries.built().sentinelctl), "doctor"], deployed)
     assert shown.count("\x1b[0m") == len(re.findall(r"^\x1b\[[0-9;]+m(?:ok|skipped)\x1b\[0m ", shown, re.M)) > 5
 
 
