@@ -21,10 +21,15 @@ pub struct RowTooLarge {
     pub limit: usize,
 }
 
+/// Room behind a full body, so that a row can be written before it is known whether it fits.
+const ROOM_BYTES: usize = 256 * 1024;
+
 /// Rows that are posted together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
-    body: Vec<u8>,
+    /// The body, and room behind it.
+    buffer: Vec<u8>,
+    body_bytes: usize,
     rows: Vec<Place>,
     /// The oldest time among the rows, for the lag.
     pub oldest: Option<Timestamp>,
@@ -41,13 +46,13 @@ struct Place {
 
 impl Batch {
     const fn empty() -> Self {
-        Self { body: Vec::new(), rows: Vec::new(), oldest: None, newest: None }
+        Self { buffer: Vec::new(), body_bytes: 0, rows: Vec::new(), oldest: None, newest: None }
     }
 
     /// The body: a JSON array.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        &self.buffer[..self.body_bytes]
     }
 
     /// How many rows there are.
@@ -84,13 +89,10 @@ impl Batch {
         let start = rows.start.checked_sub(1).map_or(0, |before| self.rows[before].end);
         let rows = &self.rows[rows];
         let end = rows.last().map_or(start, |place| place.end);
-        let mut body = Vec::with_capacity(end - start + 1);
-        body.push(b'[');
         // The byte before the first row is the bracket or the comma.
-        body.extend_from_slice(&self.body[start + 1..end]);
-        body.push(b']');
+        let buffer = [b"[", &self.buffer[start + 1..end], b"]"].concat();
         let rows = rows.iter().map(|place| Place { end: place.end - start, ..*place }).collect();
-        Self { body, rows, oldest: self.oldest, newest: self.newest }
+        Self { body_bytes: buffer.len(), buffer, rows, oldest: self.oldest, newest: self.newest }
     }
 }
 
@@ -118,27 +120,77 @@ impl Batcher {
         row: &[u8],
         time: Option<Timestamp>,
     ) -> Result<Option<Batch>, RowTooLarge> {
-        if row.len() + 2 > self.limit {
-            return Err(RowTooLarge { bytes: row.len(), limit: self.limit - 2 });
-        }
-        let full = if self.filling.body.len() + 1 + row.len() + 1 > self.limit { self.take() } else { None };
+        self.check(row.len())?;
+        let full = if self.fits(row.len()) { None } else { self.take() };
+        self.room()[..row.len()].copy_from_slice(row);
+        self.note(record, row.len(), time);
+        Ok(full)
+    }
+
+    /// Where the next row may be written, to be appended by [`Self::push_written`].
+    pub fn room(&mut self) -> &mut [u8] {
         let batch = &mut self.filling;
-        if batch.body.capacity() == 0 {
-            batch.body.reserve_exact(self.limit);
+        if batch.buffer.is_empty() {
+            batch.buffer = vec![0; self.limit + ROOM_BYTES];
         }
-        batch.body.push(if batch.rows.is_empty() { b'[' } else { b',' });
-        batch.body.extend_from_slice(row);
-        batch.rows.push(Place { record, end: batch.body.len() });
+        &mut batch.buffer[batch.body_bytes + 1..]
+    }
+
+    /// Appends the row that was written into the room.
+    ///
+    /// # Errors
+    /// As for [`Self::push`].
+    pub fn push_written(
+        &mut self,
+        record: u64,
+        row_bytes: usize,
+        time: Option<Timestamp>,
+    ) -> Result<Option<Batch>, RowTooLarge> {
+        self.check(row_bytes)?;
+        let mut full = None;
+        if !self.fits(row_bytes) {
+            let row_start = self.filling.body_bytes + 1;
+            full = self.take();
+            if let Some(full) = &mut full {
+                // The end of the full body has been written over the comma's place, in front of the row.
+                let row = row_start..row_start + row_bytes;
+                self.room()[..row_bytes].copy_from_slice(&full.buffer[row]);
+            }
+        }
+        self.note(record, row_bytes, time);
+        Ok(full)
+    }
+
+    const fn check(&self, row_bytes: usize) -> Result<(), RowTooLarge> {
+        if row_bytes + 2 > self.limit {
+            return Err(RowTooLarge { bytes: row_bytes, limit: self.limit - 2 });
+        }
+        Ok(())
+    }
+
+    const fn fits(&self, row_bytes: usize) -> bool {
+        self.filling.body_bytes + 1 + row_bytes < self.limit
+    }
+
+    /// Notes the row that stands in the room.
+    fn note(&mut self, record: u64, row_bytes: usize, time: Option<Timestamp>) {
+        let batch = &mut self.filling;
+        batch.buffer[batch.body_bytes] = if batch.rows.is_empty() { b'[' } else { b',' };
+        batch.body_bytes += 1 + row_bytes;
+        batch.rows.push(Place { record, end: batch.body_bytes });
         batch.oldest = batch.oldest.into_iter().chain(time).min();
         batch.newest = batch.newest.into_iter().chain(time).max();
-        Ok(full)
     }
 
     /// Takes the last batch, if it has rows.
     pub fn take(&mut self) -> Option<Batch> {
+        if self.filling.is_empty() {
+            return None;
+        }
         let mut batch = std::mem::replace(&mut self.filling, Batch::empty());
-        batch.body.push(b']');
-        (!batch.is_empty()).then_some(batch)
+        batch.buffer[batch.body_bytes] = b']';
+        batch.body_bytes += 1;
+        Some(batch)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! <https://www.rfc-editor.org/rfc/rfc8259>. Nothing here recurses, so no depth of nesting can overflow the stack.
 
+mod copy;
 mod repair;
-mod walk;
+mod stop;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +13,9 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use self::copy::{Copier, Cursor};
 pub use self::repair::{readable, repair};
-pub(crate) use self::walk::{object, string_stop, value, whole_object};
+pub(crate) use self::stop::string_stop;
 
 /// Writes a value of ours as JSON text.
 pub(crate) fn text(value: &impl Serialize) -> String {
@@ -54,23 +56,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
     }
 }
 
-/// Calls `each` with the name and the text of every member of the object, in order, duplicates too; of what is not
-/// plain, again from the first one on.
+/// Calls `each` with the name and the text of every member of the object, in order, duplicates too.
 ///
 /// # Errors
 /// If the text is not one JSON object.
 pub fn for_each_member<'a>(
-    text: &'a str,
-    mut each: impl FnMut(Cow<'a, str>, &'a str),
-) -> Result<(), serde_json::Error> {
-    match walk::members(text, |name, value| each(Cow::Borrowed(name), value)) {
-        Some(()) => Ok(()),
-        None => parse_members(text, each),
-    }
-}
-
-/// The same by the ordinary parser, which takes all that is JSON.
-fn parse_members<'a>(
     text: &'a str,
     each: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), serde_json::Error> {

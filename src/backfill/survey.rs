@@ -102,7 +102,7 @@ async fn sample<O: ObjectReader>(objects: &O, object: ObjectRef) -> Result<Sampl
                 sample.row_bytes += if mapped.is_ok() { row.len() as u64 } else { 0 };
             }
             Ok(Step::Recognised(format)) => table = Some(format.table()),
-            Ok(Step::Flawed { .. }) => {}
+            Ok(Step::Taken | Step::Flawed { .. }) => {}
             Ok(Step::Starved) if sample.bytes > SAMPLED_BYTES => return Ok(sample),
             Ok(Step::Starved) => match chunks.next().await? {
                 Some(chunk) => {

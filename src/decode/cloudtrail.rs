@@ -18,7 +18,8 @@ enum State {
     AfterValue,
     /// In the array of records, where a record or the end may stand.
     BeforeRecord,
-    InRecord(ValueScanner),
+    /// In a record; whether it did not stand whole in the window when it began.
+    InRecord(ValueScanner, bool),
     /// An element of the array that is no object.
     InElement(ValueScanner),
     AfterRecord,
@@ -41,12 +42,13 @@ impl Framer {
         Self { state: State::BeforeDocument, at_records: false, records_seen: false, after_comma: false }
     }
 
-    /// The next record from the cursor on.
+    /// The next record from the cursor on, unless it is taken at once.
     pub(super) fn next(
         &mut self,
         window: &[u8],
         cursor: &mut Cursor,
         ended: bool,
+        mut take: impl FnMut(&[u8]) -> Option<usize>,
     ) -> Result<Frame, DecodeError> {
         loop {
             match &mut self.state {
@@ -68,12 +70,18 @@ impl Framer {
                     cursor.at += end;
                     self.state = State::AfterValue;
                 }
-                State::InRecord(scanner) => {
+                State::InRecord(scanner, was_cut) => {
                     let Some(record) = cursor.end_of_unit(window, |bytes| scanner.end(bytes)) else {
+                        *was_cut = true;
                         return Self::starved(ended);
                     };
+                    let was_cut = *was_cut;
                     self.state = State::AfterRecord;
-                    return Ok(record.map_or(Frame::Flawed(Flaw::TooLong), Frame::Record));
+                    return Ok(match record {
+                        Some(record) if was_cut && take(&window[record.start..]).is_some() => Frame::Taken,
+                        Some(record) => Frame::Record(record),
+                        None => Frame::Flawed(Flaw::TooLong),
+                    });
                 }
                 State::InElement(scanner) => {
                     let Some(end) = scanner.end(&window[cursor.at..]) else {
@@ -93,6 +101,14 @@ impl Framer {
                             _ => Self::starved(ended),
                         };
                     };
+                    if let (State::BeforeRecord, b'{') = (self.state, byte)
+                        && let Some(length) = take(&window[cursor.at..])
+                    {
+                        cursor.at += length;
+                        self.after_comma = false;
+                        self.state = State::AfterRecord;
+                        return Ok(Frame::Taken);
+                    }
                     self.step(byte, cursor)?;
                 }
             }
@@ -132,7 +148,7 @@ impl Framer {
             }
             (State::BeforeRecord, b'{') => {
                 cursor.begin_unit();
-                self.state = State::InRecord(ValueScanner::new(byte));
+                self.state = State::InRecord(ValueScanner::new(byte), false);
                 return Ok(());
             }
             (State::BeforeRecord | State::AfterRecord, b']') if !after_comma => State::AfterValue,

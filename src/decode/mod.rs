@@ -76,6 +76,8 @@ pub enum Flaw {
 pub enum Step<'a> {
     /// A record.
     Record(Record<'a>),
+    /// A record that was taken where it stood.
+    Taken,
     /// A record that can't be used.
     Flawed {
         /// Its place in the file.
@@ -96,6 +98,7 @@ pub enum Step<'a> {
 /// What a framer finds in the window.
 enum Frame {
     Record(Range<usize>),
+    Taken,
     Flawed(Flaw),
     Starved,
     End,
@@ -255,9 +258,24 @@ impl Decoder {
         reason = "a record borrows from the decoder; an Iterator can't lend"
     )]
     pub fn next(&mut self) -> Result<Step<'_>, DecodeError> {
+        self.next_or_taken(|_, _| None)
+    }
+
+    /// What comes next. A record of a document is first offered where it stands, by its index and with all that is
+    /// decoded of what follows it; who takes it says how long it is, and spares it from being framed.
+    ///
+    /// # Errors
+    /// If the file can't be read on.
+    pub fn next_or_taken(
+        &mut self,
+        mut take: impl FnMut(u64, &[u8]) -> Option<usize>,
+    ) -> Result<Step<'_>, DecodeError> {
         loop {
+            let index = self.next_index;
             let frame = match &mut self.framer {
-                Framer::CloudTrail(framer) => framer.next(&self.window, &mut self.cursor, self.ended)?,
+                Framer::CloudTrail(framer) => {
+                    framer.next(&self.window, &mut self.cursor, self.ended, |text| take(index, text))?
+                }
                 Framer::Lines(framer) => framer.next(&self.window, &mut self.cursor, self.ended)?,
                 Framer::Sniffing
                     if self.window.len() >= SNIFF_BYTES || self.ended || self.error.is_some() =>
@@ -278,6 +296,10 @@ impl Decoder {
                 Frame::Record(range) => {
                     let index = self.count_record();
                     return Ok(Step::Record(Record { index, json: &self.window[range] }));
+                }
+                Frame::Taken => {
+                    self.count_record();
+                    return Ok(Step::Taken);
                 }
                 Frame::Flawed(flaw) => return Ok(Step::Flawed { index: self.count_record(), flaw }),
                 Frame::End => return Ok(Step::End),

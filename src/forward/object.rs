@@ -161,7 +161,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         passage: &mut Passage,
     ) -> Result<Reading, ReadError> {
         loop {
-            let full = match decoder.next() {
+            match decoder.next_or_taken(|index, text| passage.take_plain(index, text)) {
+                Ok(Step::Taken) => {}
                 Ok(Step::Record(record)) => {
                     let (index, json) = (record.index, record.json);
                     if passage.is_past(index) {
@@ -182,10 +183,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     }
                     match door {
                         Ok(Door::First(finding)) => passage.take(table, index, json, finding),
-                        Ok(Door::Second) => {
-                            passage.skip_duplicate(table, index);
-                            None
-                        }
+                        Ok(Door::Second) => passage.skip_duplicate(table, index),
                         Err(again) => {
                             passage.again = Some(again);
                             return Ok(Reading::Stopped);
@@ -195,7 +193,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Ok(Step::Flawed { index, flaw }) => {
                     self.pass_over_settled(index, passage).await;
                     passage.spoil_flawed(flaw, index);
-                    None
                 }
                 Ok(Step::Starved) if passage.is_late() => {
                     self.finish(decoder.next_index(), passage).await;
@@ -204,7 +201,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Ok(Step::Starved) => {
                     match timeout_at(passage.attempt.reads_until.instant().into(), chunks.next()).await {
                         Ok(Ok(Some(chunk))) => {
-                            passage.tally.bytes_read += chunk.len() as u64;
+                            passage.saw(chunk.len());
                             decoder.push(chunk);
                         }
                         Ok(Ok(None)) => decoder.end_input(),
@@ -217,12 +214,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                             return Ok(Reading::Stopped);
                         }
                     }
-                    None
                 }
-                Ok(Step::Recognised(format)) => {
-                    passage.table = Some(format.table());
-                    None
-                }
+                Ok(Step::Recognised(format)) => passage.table = Some(format.table()),
                 Ok(Step::End) => {
                     passage.tally.ignored += u64::from(decoder.next_index() == 0);
                     break;
@@ -235,8 +228,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     passage.spoil_rest(error, decoder.next_index());
                     break;
                 }
-            };
-            if let Some((load, batch)) = full {
+            }
+            if let Some((load, batch)) = passage.full.take() {
                 self.launch(load, batch, passage).await;
                 if passage.again.is_some() {
                     return Ok(Reading::Stopped);

@@ -9,13 +9,13 @@ use tokio::task::JoinSet;
 use super::deliver::Delivered;
 use super::hold::Hold;
 use super::{Attempt, ComeAgain};
-use crate::batch::{Batch, Batcher};
+use crate::batch::{Batch, Batcher, RowTooLarge};
 use crate::decode::{DecodeError, Flaw};
 use crate::delivery::{Counts, Settled};
 use crate::failure::{Reason, Subject};
 use crate::record::RowFacts;
 use crate::report::{TableTally, Tally};
-use crate::table::Table;
+use crate::table::{PlainMapper, Table};
 use crate::task::Task;
 
 /// A checkpoint is written after so many batches: each costs a write to the ledger, and after a crash what came since
@@ -116,9 +116,14 @@ pub(super) struct Passage {
     /// The replayed letter has been written once more.
     pub(super) failed_alike: bool,
     pub(super) tally: Tally,
+    /// A batch that has become full.
+    pub(super) full: Option<(Load, Batch)>,
     batcher: Batcher,
     filling: Load,
+    plain: Option<PlainMapper>,
     row: Vec<u8>,
+    /// The time of reading.
+    now: Timestamp,
 }
 
 impl Passage {
@@ -146,8 +151,17 @@ impl Passage {
             tally: Tally::default(),
             batcher: Batcher::new(max_request_bytes),
             filling: Load { span: start..start, ..Load::default() },
+            full: None,
+            plain: None,
             row: Vec::new(),
+            now: Timestamp::now(),
         }
+    }
+
+    /// Counts what was read.
+    pub(super) fn saw(&mut self, bytes: usize) {
+        self.tally.bytes_read += bytes as u64;
+        self.now = Timestamp::now();
     }
 
     /// Whether reading has to stop.
@@ -165,33 +179,46 @@ impl Passage {
         self.task.until_record.is_some_and(|until| index >= until)
     }
 
-    /// Maps a record into the batch; a batch that is full comes back with its load.
-    pub(super) fn take(
-        &mut self,
-        table: Table,
-        index: u64,
-        json: &[u8],
-        finding: Option<Box<Hold>>,
-    ) -> Option<(Load, Batch)> {
+    /// Takes the record that the text begins with, if that can be done where it stands; its length.
+    pub(super) fn take_plain(&mut self, index: u64, text: &[u8]) -> Option<usize> {
+        if self.table != Some(Table::AwsCloudTrail)
+            || !self.is_wanted(index)
+            || self.settled.span_from(index).is_some()
+        {
+            return None;
+        }
+        let mapper = self.plain.get_or_insert_default();
+        let row = mapper.map(text, self.now, self.batcher.room())?;
+        let numbers = self.tally.table(Table::AwsCloudTrail.name());
+        numbers.records += 1;
+        count_facts(numbers, row.facts);
+        let pushed = self.batcher.push_written(index, row.written, row.facts.event_time);
+        self.note(pushed, index);
+        Some(row.read)
+    }
+
+    /// Maps a record into the batch.
+    pub(super) fn take(&mut self, table: Table, index: u64, json: &[u8], finding: Option<Box<Hold>>) {
         let numbers = self.tally.table(table.name());
         numbers.records += 1;
         self.row.clear();
-        let full = match table.map(json, Timestamp::now(), &mut self.row) {
+        match table.map(json, self.now, &mut self.row) {
             Ok(facts) => {
                 count_facts(numbers, facts);
-                self.batcher.push(index, &self.row, facts.event_time).unwrap_or_else(|error| {
-                    self.spoil(Reason::TooLarge, error.to_string(), index);
-                    None
-                })
+                let pushed = self.batcher.push(index, &self.row, facts.event_time);
+                self.note(pushed, index);
             }
-            Err(error) => {
-                self.spoil(Reason::Corrupt, error.to_string(), index);
-                None
-            }
-        };
-        let full = full.map(|batch| (self.cut(index).with(&batch), batch));
+            Err(error) => self.spoil(Reason::Corrupt, error.to_string(), index),
+        }
         self.filling.findings.extend(finding.map(|finding| (index, *finding)));
-        full
+    }
+
+    /// Notes what came of a row: in the batch, in the next one, or in none.
+    fn note(&mut self, pushed: Result<Option<Batch>, RowTooLarge>, index: u64) {
+        match pushed {
+            Ok(full) => self.full = full.map(|batch| (self.cut(index).with(&batch), batch)),
+            Err(error) => self.spoil(Reason::TooLarge, error.to_string(), index),
+        }
     }
 
     /// Notes a finding that came through another door.

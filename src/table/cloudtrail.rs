@@ -4,12 +4,15 @@
 //! <https://learn.microsoft.com/azure/azure-monitor/reference/tables/awscloudtrail>. What has no column is carried in
 //! `AdditionalEventData` under `unmapped`: nothing that AWS adds is lost.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 
 use super::Table;
-use super::map::Rule::{Boolean, EventTime, Guid, Json, Kept, Nested, Text, Time};
+use super::map::Rule::{Boolean, EventTime, Guid, Json, Kept, Nested, Searched, Text, Time};
 use super::map::{Mapper, Member, check, check_text};
-use crate::json;
+use super::plain::{Head, Pass, PlainRow, Plan};
+use crate::json::{self, Cursor};
 use crate::record::RowFacts;
 
 const RECORD: &[Member] = &[
@@ -23,7 +26,7 @@ const RECORD: &[Member] = &[
     ("userAgent", Text("UserAgent")),
     ("errorCode", Text("ErrorCode")),
     ("errorMessage", Text("ErrorMessage")),
-    ("requestParameters", Json("RequestParameters")),
+    ("requestParameters", Searched("RequestParameters")),
     ("responseElements", Json("ResponseElements")),
     ("additionalEventData", Kept),
     ("requestID", Text("AwsRequestId_")),
@@ -86,6 +89,9 @@ const ADDITIONAL_EVENT_DATA: &str = "AdditionalEventData";
 /// The columns of the first rule of a security group's change: addresses, protocol, first and last port.
 const IP_PERMISSION: [&str; 4] = ["CidrIp", "IpProtocol", "SourcePort", "DestinationPort"];
 
+/// What those are searched by.
+const IP_PERMISSIONS: &[u8] = b"ipPermissions";
+
 const _: () = {
     check(Table::AwsCloudTrail, RECORD);
     check_text(Table::AwsCloudTrail, ADDITIONAL_EVENT_DATA);
@@ -103,25 +109,75 @@ const _: () = {
 pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, serde_json::Error> {
     let mut mapper = Mapper::new(out);
     mapper.object(RECORD, text)?;
-    if memchr::memmem::find(text.as_bytes(), b"ipPermissions").is_some() {
-        ip_permission(text, &mut mapper);
+    if let Some(parameters) = mapper.searched {
+        for (column, value) in IP_PERMISSION.into_iter().zip(ip_permission(parameters)) {
+            if let Some(value) = value.filter(|value| !json::is_empty(value)) {
+                mapper.row.text(column, value);
+            }
+        }
     }
     additional_event_data(&mut mapper);
     Ok(mapper.end(now))
 }
 
-/// The first rule of a security group's change has columns of its own.
-fn ip_permission<'r>(text: &'r str, mapper: &mut Mapper<'r, '_>) {
-    let inside = |text: Option<&'r str>, name: &str| json::pick(text?, [name]).ok()?[0];
-    let first_item = |text| inside(text, "items").and_then(json::first_element);
-    let permission = first_item(inside(inside(Some(text), "requestParameters"), "ipPermissions"));
-    let cidr = inside(first_item(inside(permission, "ipRanges")), "cidrIp");
-    let [protocol, from, to] = ["ipProtocol", "fromPort", "toPort"].map(|name| inside(permission, name));
-    for (column, value) in IP_PERMISSION.into_iter().zip([cidr, protocol, from, to]) {
-        if let Some(value) = value.filter(|value| !json::is_empty(value)) {
-            mapper.row.text(column, value);
+/// Room for what has no column, of one plain record.
+const UNMAPPED_BYTES: usize = 16 * 1024;
+
+/// Maps plain records.
+pub struct PlainMapper {
+    unmapped: Box<[u8]>,
+    ip_permissions: memchr::memmem::Finder<'static>,
+}
+
+static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::new(RECORD));
+static KEPT: LazyLock<Head> = LazyLock::new(|| Head::new(ADDITIONAL_EVENT_DATA));
+static IP: LazyLock<[Head; 4]> = LazyLock::new(|| IP_PERMISSION.map(Head::new));
+
+impl Default for PlainMapper {
+    fn default() -> Self {
+        Self {
+            unmapped: vec![0; UNMAPPED_BYTES].into(),
+            ip_permissions: memchr::memmem::Finder::new(IP_PERMISSIONS),
         }
     }
+}
+
+impl PlainMapper {
+    /// Writes the row of the record that the text begins with to the beginning of `out`; none if the record is not
+    /// plain. What stands behind the row is written over.
+    pub fn map(&mut self, text: &[u8], now: Timestamp, out: &mut [u8]) -> Option<PlainRow> {
+        let mut pass = Pass::new(text, out, &mut self.unmapped);
+        let Cursor { at, mut to } = pass.object(&PLAN, Cursor { at: 0, to: 0 })?;
+        if let Some(parameters) = pass.searched.clone()
+            && self.ip_permissions.find(&text[parameters.clone()]).is_some()
+        {
+            let parameters = std::str::from_utf8(&text[parameters]).ok()?;
+            for (head, value) in IP.iter().zip(ip_permission(parameters)) {
+                if let Some(value) = value {
+                    let at = value.as_ptr().addr() - text.as_ptr().addr();
+                    to = pass.text(head, Cursor { at, to })?.to;
+                }
+            }
+        }
+        to = pass.put_kept(&KEPT, to)?;
+        pass.end(now, Cursor { at, to })
+    }
+}
+
+fn inside<'a>(text: Option<&'a str>, name: &str) -> Option<&'a str> {
+    json::pick(text?, [name]).ok()?[0]
+}
+
+/// What the first rule of a security group's change says.
+fn ip_permission(parameters: &str) -> [Option<&str>; 4] {
+    if memchr::memmem::find(parameters.as_bytes(), IP_PERMISSIONS).is_none() {
+        return [None; 4];
+    }
+    let first_item = |text| inside(text, "items").and_then(json::first_element);
+    let permission = first_item(inside(Some(parameters), "ipPermissions"));
+    let cidr = inside(first_item(inside(permission, "ipRanges")), "cidrIp");
+    let [protocol, from, to] = ["ipProtocol", "fromPort", "toPort"].map(|name| inside(permission, name));
+    [cidr, protocol, from, to]
 }
 
 /// Writes the record's own data, and what has no column under `unmapped` of it.

@@ -1,5 +1,8 @@
 //! Record → row by a table of rules: which member goes to which column, and what becomes of the rest.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,6 +26,8 @@ pub(super) enum Rule {
     Text(&'static str),
     /// Compact JSON text.
     Json(&'static str),
+    /// The same, and kept to be searched.
+    Searched(&'static str),
     /// A JSON value.
     Dynamic(&'static str),
     /// A boolean, also from its text.
@@ -52,7 +57,7 @@ pub(super) const fn check(table: Table, members: &[Member]) {
     let mut at = 0;
     while at < members.len() {
         match members[at].1 {
-            Rule::Text(name) | Rule::Json(name) => check_text(table, name),
+            Rule::Text(name) | Rule::Json(name) | Rule::Searched(name) => check_text(table, name),
             Rule::Dynamic(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Dynamic))),
             Rule::Boolean(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Boolean))),
             Rule::Guid(name) => assert!(matches!(table.kind_of(name), Some(ColumnKind::Guid))),
@@ -72,10 +77,8 @@ pub(super) const fn check_text(table: Table, name: &str) {
     assert!(matches!(table.kind_of(name), Some(ColumnKind::String)), "no such column, or it takes no text");
 }
 
-/// The most members that one table of rules names.
+/// The most members that one table of rules names: one bit of a word each.
 const MOST_MEMBERS: usize = 32;
-/// The most members without a rule that an object of a plain record has.
-const MOST_OTHERS: usize = 8;
 
 /// Maps one record.
 pub(super) struct Mapper<'r, 'o> {
@@ -85,90 +88,43 @@ pub(super) struct Mapper<'r, 'o> {
     pub(super) unmapped: Vec<u8>,
     /// The member whose rule says that it is kept.
     pub(super) kept: Option<&'r str>,
+    /// The member whose rule says that it is searched.
+    pub(super) searched: Option<&'r str>,
 }
 
 impl<'r, 'o> Mapper<'r, 'o> {
     pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { row: RowWriter::new(out), facts: RowFacts::default(), unmapped: Vec::new(), kept: None }
+        Self {
+            row: RowWriter::new(out),
+            facts: RowFacts::default(),
+            unmapped: Vec::new(),
+            kept: None,
+            searched: None,
+        }
     }
 
-    /// Writes the columns of an object's members; of duplicates the last counts.
+    /// Writes the columns of an object's members, in their order; of duplicates the last counts, in the first's place.
     pub(super) fn object(
         &mut self,
         members: &'static [Member],
         text: &'r str,
     ) -> Result<(), serde_json::Error> {
-        let (row, facts, unmapped, kept) = (self.row.mark(), self.facts, self.unmapped.len(), self.kept);
-        if json::whole_object(text, self.writes(members, text)).is_some() {
-            return Ok(());
-        }
-        self.row.back_to(row);
-        self.unmapped.truncate(unmapped);
-        (self.facts, self.kept) = (facts, kept);
-        self.collect(members, text)
-    }
-
-    /// Writes each member as it is met, in one pass; gives up on a name that comes twice.
-    fn writes(
-        &mut self,
-        members: &'static [Member],
-        text: &'r str,
-    ) -> impl FnMut(&'r str, usize) -> Option<usize> {
-        let (mut seen, mut hint) = (0_u32, 0);
-        let mut others = [""; MOST_OTHERS];
-        move |name, at| {
-            // Records of one service name their members in one order: look behind the last one first.
-            let known = (hint..members.len()).chain(0..hint).find(|place| members[*place].0 == name);
-            let Some(place) = known else {
-                let free = others.iter().position(|other| other.is_empty() || *other == name)?;
-                if name.is_empty() || others[free] == name {
-                    return None;
-                }
-                others[free] = name;
-                let value = json::value(text, at)?;
-                self.leave(name, value);
-                return Some(at + value.len());
-            };
-            if seen & 1 << place != 0 {
-                return None;
+        let (mut found, mut places) = (Vec::new(), HashMap::new());
+        json::for_each_member(text, |name, value| match places.entry(name) {
+            Entry::Occupied(place) => {
+                let (_, found): &mut (Cow<'r, str>, &'r str) = &mut found[*place.get()];
+                *found = value;
             }
-            seen |= 1 << place;
-            hint = place + 1;
-            let (name, rule) = members[place];
-            if let (Rule::Nested(members), Some(b'{')) = (rule, text.as_bytes().get(at)) {
-                let opened = self.open_unmapped(name);
-                let end = json::object(text, at, self.writes(members, text))?;
-                self.close_unmapped(opened);
-                return Some(end);
-            }
-            let value = json::value(text, at)?;
-            if !json::is_empty(value) {
-                self.member(name, rule, value);
-            }
-            Some(at + value.len())
-        }
-    }
-
-    /// Reads all members before any is written.
-    fn collect(&mut self, members: &'static [Member], text: &'r str) -> Result<(), serde_json::Error> {
-        let mut found = [None; MOST_MEMBERS];
-        let mut others: Vec<(std::borrow::Cow<'r, str>, &'r str)> = Vec::new();
-        json::for_each_member(text, |name, value| {
-            if let Some(place) = members.iter().position(|(known, _)| *known == name) {
-                found[place] = Some(value);
-            } else if let Some(other) = others.iter_mut().find(|(known, _)| *known == name) {
-                other.1 = value;
-            } else {
-                others.push((name, value));
+            Entry::Vacant(place) => {
+                found.push((place.key().clone(), value));
+                place.insert(found.len() - 1);
             }
         })?;
-        for ((name, rule), value) in members.iter().zip(found) {
-            if let Some(value) = value.filter(|value| !json::is_empty(value)) {
-                self.member(name, *rule, value);
+        for (name, value) in found.into_iter().filter(|(_, value)| !json::is_empty(value)) {
+            match members.iter().find(|(known, _)| *known == name) {
+                Some((name, rule)) => self.member(name, *rule, value),
+                None => self.leave(&name, value),
             }
-        }
-        for (name, value) in others {
-            self.leave(&name, value);
         }
         Ok(())
     }
@@ -177,13 +133,19 @@ impl<'r, 'o> Mapper<'r, 'o> {
         match rule {
             Rule::Text(column) => self.row.text(column, value),
             Rule::Json(column) => self.row.json_text(column, value),
+            Rule::Searched(column) => {
+                self.searched = Some(value);
+                self.row.json_text(column, value);
+            }
             Rule::Dynamic(column) => self.row.dynamic(column, value),
             Rule::Boolean(column) => match value {
                 "true" | "\"true\"" => self.row.literal(column, "true"),
                 "false" | "\"false\"" => self.row.literal(column, "false"),
                 _ => self.leave(name, value),
             },
-            Rule::Guid(column) if is_guid(value) => self.row.literal(column, value),
+            Rule::Guid(column) if value.as_bytes().as_array().is_some_and(is_guid) => {
+                self.row.literal(column, value);
+            }
             Rule::Guid(_) => self.leave(name, value),
             Rule::Time(column) => match time_of(value) {
                 Some((_, text)) => self.row.plain(column, &text),
@@ -238,25 +200,31 @@ impl<'r, 'o> Mapper<'r, 'o> {
 
     /// Puts a member without a column under `unmapped`.
     fn leave(&mut self, name: &str, value: &str) {
-        if !json::is_empty(value) {
-            self.unmapped.extend_from_slice(json::text(&name).as_bytes());
-            self.unmapped.push(b':');
-            json::compact(value, &mut self.unmapped);
-            self.unmapped.push(b',');
-        }
+        self.unmapped.extend_from_slice(json::text(&name).as_bytes());
+        self.unmapped.push(b':');
+        json::compact(value, &mut self.unmapped);
+        self.unmapped.push(b',');
     }
 
     /// Ends the row: the time of reading where the record has none, the true time where the service would replace it.
     pub(super) fn end(mut self, now: Timestamp) -> RowFacts {
-        match self.facts.event_time {
-            None => self.row.time(TIME_GENERATED, now),
-            Some(time) if now.duration_since(time) > OLDEST || time.duration_since(now) > NEWEST => {
-                self.row.time(EVENT_TIME, time);
-            }
-            Some(_) => {}
+        if let Some((column, time)) = stands_beside(self.facts.event_time, now) {
+            self.row.time(column, time);
         }
         self.facts.values_truncated = self.row.end();
         self.facts
+    }
+}
+
+/// The time that is written besides the record's own: that of reading where it has none, its own once more where the
+/// service would replace it.
+pub(super) fn stands_beside(time: Option<Timestamp>, now: Timestamp) -> Option<(&'static str, Timestamp)> {
+    match time {
+        None => Some((TIME_GENERATED, now)),
+        Some(time) if now.duration_since(time) > OLDEST || time.duration_since(now) > NEWEST => {
+            Some((EVENT_TIME, time))
+        }
+        Some(_) => None,
     }
 }
 

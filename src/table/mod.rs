@@ -7,6 +7,7 @@ pub mod columns;
 mod guardduty;
 mod health;
 mod map;
+mod plain;
 mod row;
 
 use std::borrow::Cow;
@@ -14,7 +15,9 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use thiserror::Error;
 
+pub use cloudtrail::PlainMapper;
 pub use columns::{Column, ColumnKind, EVENT_TIME, TIME_GENERATED, Table};
+pub use plain::PlainRow;
 pub use row::MAX_FIELD_BYTES;
 
 use crate::json;

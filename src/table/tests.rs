@@ -9,8 +9,24 @@ const NOW: &str = "2026-05-04T12:00:00Z";
 
 fn map(table: Table, record: &str) -> String {
     let mut row = Vec::new();
-    table.map(record.as_bytes(), NOW.parse().unwrap(), &mut row).unwrap();
+    let facts = table.map(record.as_bytes(), NOW.parse().unwrap(), &mut row).unwrap();
+    if let (Table::AwsCloudTrail, Some((read, plain))) = (table, map_plain(record.as_bytes())) {
+        assert_eq!(
+            (read, (String::from_utf8_lossy(&row).into_owned(), facts)),
+            (record.as_bytes().to_vec(), plain)
+        );
+    }
     String::from_utf8(row).unwrap()
+}
+
+/// What was read and its row in one pass, if the record is plain.
+fn map_plain(record: &[u8]) -> Option<(Vec<u8>, (String, RowFacts))> {
+    // What follows it in its file.
+    let mut text = [record, br#",{"eventVersion":"1.09","userIdentity":{"type":"AWSService"}}]}"#].concat();
+    let mut out = vec![b'#'; 1 << 20];
+    let row = PlainMapper::default().map(&text, NOW.parse().unwrap(), &mut out)?;
+    text.truncate(row.read);
+    Some((text, (String::from_utf8(out[..row.written].to_vec()).unwrap(), row.facts)))
 }
 
 fn trail(members: &str) -> String {
@@ -234,5 +250,131 @@ proptest! {
     #[test]
     fn a_plain_record_and_the_same_with_escaped_names_make_the_same_row(members in members(3)) {
         prop_assert_eq!(row_as_value(&write(&members, false)), row_as_value(&write(&members, true)));
+    }
+}
+
+#[test]
+fn a_usual_record_is_plain() {
+    let record = br#"{"eventVersion":"1.09","userIdentity":{"type":"AssumedRole","principalId":"AROA:s","arn":"arn:aws:sts::111122223333:assumed-role/r/s","accountId":"111122223333","sessionContext":{"sessionIssuer":{"type":"Role"},"webIdFederationData":{},"attributes":{"creationDate":"2026-05-04T10:59:59Z","mfaAuthenticated":"false"}}},"eventTime":"2026-05-04T11:00:00Z","eventSource":"ec2.amazonaws.com","eventName":"RunInstances","requestParameters":{"count":2,"tags":[{"key":"a "b" \ éé","value":null}],"dry":false},"responseElements":null,"requestID":"r","eventID":"93f52e2f-0ef0-4f3b-b0c8-0a0b0c0d0e0f","readOnly":false,"tlsDetails":{"tlsVersion":"TLSv1.3"},"sessionCredentialFromConsole":"true"}"#;
+    let (_, (row, facts)) = map_plain(record).unwrap();
+    assert_eq!(row, map(Table::AwsCloudTrail, std::str::from_utf8(record).unwrap()));
+    assert!(row.contains("unmapped") && facts.event_time.is_some());
+}
+
+/// JSON values, and what looks like them.
+fn values() -> impl Strategy<Value = String> {
+    let guid = "[0-9a-fA-F]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{11}[0-9a-g]";
+    let leaf = prop_oneof![
+        "-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?",
+        prop::sample::select(vec![
+            "true",
+            "false",
+            "null",
+            "{ }",
+            "[\t]",
+            "\"\"",
+            "\"true\"",
+            "01",
+            "1.",
+            "-",
+            "nul",
+            "\"\\u12aF\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\\/\\b\\n\"",
+            "\"\\x\"",
+            "\"2026-05-04T11:00:00Z\"",
+            "\"2020-02-30T11:00:00Z\"",
+            "\"2020-02-29T23:59:60Z\"",
+            "\"0000-02-29T23:59:00Z\"",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>().prop_map(|text| crate::json::text(&text)),
+        "[ -~]{0,40}".prop_map(|text| crate::json::text(&text)),
+        guid.prop_map(|text| crate::json::text(&text)),
+    ];
+    leaf.prop_recursive(4, 16, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|values| format!("[{}]", values.join(" , "))),
+            prop::collection::vec(("[a-c\\\\n]{0,20}", inner), 0..4).prop_map(|members| {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("{}:{value}", crate::json::text(name)))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+/// Objects with names that have rules, and some that have none.
+fn records() -> impl Strategy<Value = String> {
+    fn object(
+        names: &'static [&'static str],
+        value: BoxedStrategy<String>,
+    ) -> impl Strategy<Value = String> + Clone {
+        let blank = prop::sample::select(vec!["", "", "", " ", "\n\t"]);
+        prop::collection::vec((prop::sample::select(names), value, blank), 0..6).prop_map(|members| {
+            let members: Vec<_> = members
+                .iter()
+                .map(|(name, value, blank)| format!("{blank}\"{name}\"{blank}:{blank}{value}{blank}"))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        })
+    }
+    let deepest =
+        object(&["creationDate", "mfaAuthenticated", "type", "arn", "userName", "other"], values().boxed());
+    let deeper = object(
+        &["sessionIssuer", "attributes", "ec2RoleDelivery", "webIdFederationData"],
+        prop_oneof![deepest.clone(), values()].boxed(),
+    );
+    let deep = object(
+        &["type", "principalId", "accessKeyId", "sessionContext", "onBehalfOf", "tlsVersion", "else"],
+        prop_oneof![deeper, deepest, values()].boxed(),
+    );
+    object(
+        &[
+            "eventVersion",
+            "userIdentity",
+            "eventTime",
+            "eventName",
+            "errorCode",
+            "requestParameters",
+            "responseElements",
+            "additionalEventData",
+            "requestID",
+            "eventID",
+            "readOnly",
+            "resources",
+            "managementEvent",
+            "sharedEventID",
+            "tlsDetails",
+            "eventContext",
+            "event\\u004eame",
+            "",
+        ],
+        prop_oneof![deep, values()].boxed(),
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plain_record_becomes_the_same_row_in_one_pass(
+        record in records(), is_spoilt in any::<bool>(), place in any::<prop::sample::Index>(),
+        token in prop::sample::select(vec![",", "\"", "\\", "}", "{", "]", ":", "\u{1}", "\u{ff}", "0", " "]),
+    ) {
+        let mut record = record.into_bytes();
+        if is_spoilt {
+            // There a sloppy reader shows.
+            let place = place.index(record.len());
+            record.splice(place..place, token.bytes());
+        }
+        if let Some((read, (row, facts))) = map_plain(&record) {
+            let mut other = Vec::new();
+            let others = Table::AwsCloudTrail.map(&read, NOW.parse().unwrap(), &mut other);
+            prop_assert_eq!(Ok(facts), others);
+            prop_assert_eq!(row.as_bytes(), other);
+        }
     }
 }

@@ -84,6 +84,7 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
                     Err(error) => fault(format!("record {}: {error}", record.index)),
                 }
             }
+            Ok(Step::Taken) => {}
             Ok(Step::Flawed { index, flaw }) => fault(format!("record {index}: {flaw}")),
             Ok(Step::Recognised(recognised)) => format = Some(recognised),
             Ok(Step::Starved) => {
