@@ -1,4 +1,4 @@
-//! Generates a `CloudTrail` file: seeded, so that the same size gives the same bytes everywhere.
+//! Generates a `CloudTrail` file: seeded, so that the same size gives the same records everywhere.
 //!
 //! Members come in the order in which AWS writes them. Kinds of calls, their shares and the length of their parts follow
 //! what an account with a busy application writes: mostly reads by assumed roles, some writes with large parameters, a
@@ -47,14 +47,14 @@ const AGENTS: [&str; 5] = [
 ];
 const ROLES: [&str; 6] = ["api", "ingest", "batch", "deploy", "reader", "audit"];
 
-/// Writes a file of at least so many uncompressed bytes.
-pub(super) fn generate(path: &Path, kind: Kind, bytes: u64, seed: u64) -> Result<(), Failure> {
+/// Writes a file of at least so many uncompressed bytes, whose times begin with this second.
+pub(super) fn generate(path: &Path, kind: Kind, bytes: u64, seed: u64, start: i64) -> Result<(), Failure> {
     let mut random = Rng::with_seed(seed);
     // Under another name until it is whole, so that a run that was cut short leaves none that looks whole.
     let unfinished = path.with_extension("unfinished");
     let mut file = GzEncoder::new(BufWriter::new(File::create(&unfinished)?), Compression::new(6));
     let mut written = 0;
-    let mut second = 0;
+    let mut second = start;
     let mut opening = "{\"Records\":[";
     while written < bytes {
         second += i64::from(random.u8(..) < 8);
@@ -82,7 +82,7 @@ struct Call {
 fn record(random: &mut Rng, kind: Kind, second: i64) -> Result<String, Failure> {
     let account = format!("{:012}", 111_122_220_000_u64 + random.u64(0..4));
     let region = pick(random, &REGIONS);
-    let time = jiff::Timestamp::from_second(1_767_312_000 + second)?.to_string();
+    let time = jiff::Timestamp::from_second(second)?.to_string();
     let call = match kind {
         Kind::Typical => call(random, &account, region),
         Kind::Large => large_call(random, &account),

@@ -76,15 +76,17 @@ impl Copier<'_> {
         }
     }
 
+    #[inline]
     fn escape<const ESCAPED: bool>(&mut self, cursor: Cursor) -> Option<Cursor> {
-        let Cursor { at, mut to } = cursor;
-        let escape: [u8; 2] = *self.from.get(at..)?.first_chunk()?;
-        if ESCAPED {
-            to = self.put(to, *b"\\\\", if matches!(escape[1], b'"' | b'\\') { 2 } else { 1 })?;
-        }
-        to = self.put(to, escape, 2)?;
-        match escape[1] {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(Cursor { at: at + 2, to }),
+        let Cursor { at, to } = cursor;
+        let escaped = self.byte(at + 1)?;
+        match escaped {
+            b'"' | b'\\' if ESCAPED => {
+                Some(Cursor { at: at + 2, to: self.put(to, [b'\\', b'\\', b'\\', escaped], 4)? })
+            }
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {
+                Some(Cursor { at: at + 2, to: self.put_escape::<ESCAPED>(to, escaped)? })
+            }
             b'u' => {
                 let digits: [u8; 4] = *self.from.get(at + 2..)?.first_chunk()?;
                 let is_surrogate =
@@ -92,10 +94,16 @@ impl Copier<'_> {
                 if is_surrogate || !digits.iter().all(u8::is_ascii_hexdigit) {
                     return None;
                 }
+                let to = self.put_escape::<ESCAPED>(to, escaped)?;
                 Some(Cursor { at: at + 6, to: self.put(to, digits, 4)? })
             }
             _ => None,
         }
+    }
+
+    #[inline]
+    fn put_escape<const ESCAPED: bool>(&mut self, to: usize, escaped: u8) -> Option<usize> {
+        if ESCAPED { self.put(to, [b'\\', b'\\', escaped], 3) } else { self.put(to, [b'\\', escaped], 2) }
     }
 
     /// Copies a string, quotes and all.

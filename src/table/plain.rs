@@ -5,12 +5,13 @@
 //! the end of what can be seen) is left to `map`, which reads as the ordinary parser does; both make the same row.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
 
 use super::map::{Member, Rule, stands_beside};
 use super::row::{is_guid, usual_time};
-use super::{MAX_FIELD_BYTES, TIME_GENERATED};
+use super::{EVENT_TIME, MAX_FIELD_BYTES, TIME_GENERATED};
 use crate::json::{Copier, Cursor, string_stop};
 use crate::record::RowFacts;
 
@@ -22,7 +23,7 @@ const MOST_OTHERS: usize = 8;
 /// The rules of an object, laid out for that.
 pub(super) struct Plan(Vec<Planned>);
 
-/// What stands before a column's text: `,"Column":"`.
+/// What is put around a name, and how much of it counts.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     bytes: [u8; MOST_NAME_BYTES],
@@ -30,12 +31,26 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// The head of this column.
+    /// What stands before a column's text: `,"Column":"`.
     pub(super) fn new(column: &str) -> Self {
-        let (bytes, count) = padded([",\"", column, "\":\""]);
+        Self::of([",\"", column, "\":\""])
+    }
+
+    /// What begins an object under `unmapped`.
+    fn opening(name: &str) -> Self {
+        Self::of(["\\\"", name, "\\\":{"])
+    }
+
+    fn of(parts: [&str; 3]) -> Self {
+        let text = parts.concat();
+        let mut bytes = [0; MOST_NAME_BYTES];
+        let count = text.len().min(MOST_NAME_BYTES);
+        bytes[..count].copy_from_slice(&text.as_bytes()[..count]);
         Self { bytes, count }
     }
 }
+
+static EVENT_TIME_HEAD: LazyLock<Head> = LazyLock::new(|| Head::new(EVENT_TIME));
 
 struct Planned {
     name: &'static str,
@@ -44,15 +59,7 @@ struct Planned {
     token_mask: [u128; 2],
     head: Head,
     rule: Rule,
-    nested: Option<Plan>,
-}
-
-fn padded(parts: [&str; 3]) -> ([u8; MOST_NAME_BYTES], usize) {
-    let text = parts.concat();
-    let mut bytes = [0; MOST_NAME_BYTES];
-    let count = text.len().min(MOST_NAME_BYTES);
-    bytes[..count].copy_from_slice(&text.as_bytes()[..count]);
-    (bytes, text.len())
+    nested: Option<(Head, Plan)>,
 }
 
 impl Plan {
@@ -83,10 +90,20 @@ impl Planned {
             Rule::EventTime => TIME_GENERATED,
             _ => "",
         };
-        let (token, count) = padded([name, "\"", ""]);
-        let mask = std::array::from_fn(|place| if place < count { 0xff } else { 0 });
-        let nested = if let Rule::Nested(members) = rule { Some(Plan::new(members)) } else { None };
-        Self { name, token: words(&token), token_mask: words(&mask), head: Head::new(column), rule, nested }
+        let token = Head::of([name, "\"", ""]);
+        let mask = std::array::from_fn(|place| if place < token.count { 0xff } else { 0 });
+        let nested = match rule {
+            Rule::Nested(members) => Some((Head::opening(name), Plan::new(members))),
+            _ => None,
+        };
+        Self {
+            name,
+            token: words(&token.bytes),
+            token_mask: words(&mask),
+            head: Head::new(column),
+            rule,
+            nested,
+        }
     }
 
     #[inline]
@@ -121,6 +138,8 @@ pub(super) struct Pass<'a> {
     unmapped: Copier<'a>,
     unmapped_to: usize,
     facts: RowFacts,
+    /// Where the value of [`Rule::EventTime`] stands, if there is one.
+    event_time_at: usize,
     /// Where the value of [`Rule::Kept`] stands.
     pub(super) kept: Option<Range<usize>>,
     /// Where the value of [`Rule::Searched`] stands.
@@ -134,6 +153,7 @@ impl<'a> Pass<'a> {
             unmapped: Copier { from, out: unmapped },
             unmapped_to: 0,
             facts: RowFacts::default(),
+            event_time_at: 0,
             kept: None,
             searched: None,
         }
@@ -216,6 +236,7 @@ impl<'a> Pass<'a> {
                 let time = usual_time(value)?;
                 if matches!(member.rule, Rule::EventTime) {
                     self.facts.event_time = Some(time);
+                    self.event_time_at = cursor.at;
                 }
                 let to = self.row.put(cursor.to, member.head.bytes, member.head.count - 1)?;
                 Some(Cursor { at: cursor.at + 22, to: self.row.put(to, *value, 22)? })
@@ -232,12 +253,11 @@ impl<'a> Pass<'a> {
                 if self.row.byte(cursor.at)? != b'{' {
                     return None;
                 }
+                let (opening, plan) = member.nested.as_ref()?;
                 let start = self.unmapped_to;
-                self.put_unmapped(b"\\\"")?;
-                self.put_unmapped(member.name.as_bytes())?;
-                self.put_unmapped(b"\\\":{")?;
-                let opened = self.unmapped_to;
-                let end = self.object(member.nested.as_ref()?, cursor)?;
+                let opened = self.unmapped.put(start, opening.bytes, opening.count)?;
+                self.unmapped_to = opened;
+                let end = self.object(plan, cursor)?;
                 if self.unmapped_to == opened {
                     self.unmapped_to = start;
                 } else {
@@ -335,8 +355,12 @@ impl<'a> Pass<'a> {
     pub(super) fn end(mut self, now: Timestamp, cursor: Cursor) -> Option<PlainRow> {
         std::str::from_utf8(&self.row.from[..cursor.at]).ok()?;
         let mut to = cursor.to;
-        if let Some((column, time)) = stands_beside(self.facts.event_time, now) {
-            to = self.put(to, format!(",\"{column}\":\"{time}\"").as_bytes())?;
+        match stands_beside(self.facts.event_time, now) {
+            Some((EVENT_TIME, _)) => {
+                to = self.text(&EVENT_TIME_HEAD, Cursor { at: self.event_time_at, to })?.to;
+            }
+            Some((column, time)) => to = self.put(to, format!(",\"{column}\":\"{time}\"").as_bytes())?,
+            None => {}
         }
         to = self.row.put(to, *b"}", 1)?;
         // Every column begins with a comma, the first one too.
