@@ -79,6 +79,12 @@ check: fmt clippy test doc floors deny machete template policy kql ## Run all th
 bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
 	cargo bench --locked --bench pipeline
 
+# The programs are built as they are deployed; the one that starts them needs no speed.
+.PHONY: bench-cold
+bench-cold: release-binary ## Measure the cold start beside a bare program's (BENCH_STARTS=40 of each)
+	cargo build --release --locked --no-default-features --example bare
+	cargo bench --profile dev --locked --bench cold -- $(addprefix $(CURDIR)/target/release/,sentinel-forwarder examples/bare)
+
 # The stable compiler sanitizes too, given leave to; here it costs much of the speed, and no code of ours is unsafe.
 .PHONY: fuzz
 fuzz: export RUSTC_BOOTSTRAP := 1
