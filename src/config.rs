@@ -1,10 +1,14 @@
 //! Environment → settings: every problem is found before any is told, and a typo is never a default.
 
+mod logging;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use secrecy::SecretString;
 use url::{Host, Url};
+
+pub use logging::Logging;
 
 use crate::batch::MAX_REQUEST_BYTES;
 use crate::table::Table;

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sentinel_forwarder::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue, http_client, sdk_config};
-use sentinel_forwarder::config::Config;
+use sentinel_forwarder::config::{Config, Logging};
 use sentinel_forwarder::handler::{Answer, Handler};
 use sentinel_forwarder::sentinel::Sink;
 use sentinel_forwarder::wiring;
 use serde_json::value::RawValue;
 use tracing::error;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 type Function = Handler<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedger>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    lambda_runtime::tracing::init_default_subscriber();
+    log(&Logging::from_env());
     let ran = match build().await {
         Ok(handler) => run(handler).await,
         Err(error) => Err(error),
@@ -27,6 +30,15 @@ async fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
+}
+
+/// Writes log lines to the function's output. The runtime's own subscriber would do the same, with two engines for
+/// regular expressions.
+fn log(settings: &Logging) {
+    let filter = settings.filter.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_target(false).without_time();
+    let lines = if settings.is_json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 async fn build() -> Result<Function, Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sentinel_forwarder::config::{Api, Cloud, Config, Credential};
+use sentinel_forwarder::config::{Api, Cloud, Config, Credential, Logging};
 
 const DCR: &str = "dcr-0123456789abcdef0123456789abcdef";
 
@@ -114,4 +114,20 @@ fn health_rows_are_asked_for_and_the_legacy_api_has_none() {
 fn no_secret_is_shown() {
     let config = parse(&[("AZURE_CREDENTIAL", "secret"), ("AZURE_CLIENT_SECRET", "hush-hush")]).unwrap();
     assert!(!format!("{config:?}").contains("hush"));
+}
+
+#[test]
+fn the_log_is_as_lambda_says_and_then_as_rust_log_says() {
+    let logging = |variables: &[(&str, &str)]| {
+        let logging = Logging::parse(
+            &variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        );
+        (logging.filter, logging.is_json)
+    };
+    assert_eq!(logging(&[]), ("info".to_owned(), false));
+    assert_eq!(logging(&[("RUST_LOG", ""), ("AWS_LAMBDA_LOG_FORMAT", "Text")]), ("info".to_owned(), false));
+    assert_eq!(logging(&[("RUST_LOG", "warn,hyper=debug")]), ("warn,hyper=debug".to_owned(), false));
+    let by_lambda =
+        [("RUST_LOG", "warn"), ("AWS_LAMBDA_LOG_LEVEL", "DEBUG"), ("AWS_LAMBDA_LOG_FORMAT", "JSON")];
+    assert_eq!(logging(&by_lambda), ("DEBUG".to_owned(), true));
 }
