@@ -67,6 +67,12 @@ impl Batch {
         self.rows.is_empty()
     }
 
+    /// Gives back the memory that it has no use for: it may have to wait.
+    pub fn shrink(&mut self) {
+        self.buffer.truncate(self.body_bytes);
+        self.buffer.shrink_to_fit();
+    }
+
     /// The range of records that the rows came from.
     #[must_use]
     pub fn records(&self) -> Range<u64> {

@@ -4,10 +4,9 @@
 //! that must come again.
 
 use std::time::{Duration, Instant, SystemTime};
+use std::{iter, slice};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
-use futures_util::StreamExt;
-use futures_util::stream;
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent};
 use serde::Serialize;
@@ -20,9 +19,6 @@ use crate::forward::{Attempt, ComeAgain, Forwarder, Outcome, wait_before};
 use crate::report::{Report, Run, Tally};
 use crate::sentinel::LogSink;
 use crate::trigger::{Item, Job, Message, Trigger};
-
-/// Items that are on their way at once: enough to keep the line busy, few enough for 128 MB.
-const ITEMS_AT_ONCE: usize = 4;
 
 /// Lambda ends an invocation at its deadline; so far may two machines' clocks be apart.
 const CLOCKS_APART: Duration = Duration::from_secs(2);
@@ -106,23 +102,19 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
     }
 
     async fn queue(&self, messages: Vec<Message>, attempt: Attempt) -> (Answer, Tally) {
-        let outcomes = stream::iter(&messages).map(|message| async move {
+        let groups = messages.iter().map(|message| {
             let attempt = Attempt { receives: message.receives, ..attempt };
-            let (tally, result) = self.all(&message.items, attempt).await;
-            let Err(again) = result else { return (tally, None) };
-            self.postpone(message, &again).await;
-            (tally, Some(message.id.clone()))
+            (&message.items[..], attempt)
         });
         let mut tally = Tally::default();
         let mut response = SqsBatchResponse::default();
-        let mut outcomes = outcomes.buffer_unordered(ITEMS_AT_ONCE);
-        while let Some((numbers, failed)) = outcomes.next().await {
+        for (message, (numbers, result)) in messages.iter().zip(self.all(groups).await) {
             tally.add(numbers);
-            response.batch_item_failures.extend(failed.map(|id| {
-                let mut failure = BatchItemFailure::default();
-                failure.item_identifier = id;
-                failure
-            }));
+            let Err(again) = result else { continue };
+            self.postpone(message, &again).await;
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier.clone_from(&message.id);
+            response.batch_item_failures.push(failure);
         }
         (Answer::Queue(response), tally)
     }
@@ -141,8 +133,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
 
     async fn job(&self, job: Job, attempt: Attempt) -> (Answer, Tally) {
         let (mut sum, mut results) = (Tally::default(), Vec::new());
-        for (task_id, item) in job.tasks {
-            let (tally, result) = self.all(&[item], attempt).await;
+        let groups = job.tasks.iter().map(|(_, item)| (slice::from_ref(item), attempt));
+        for ((task_id, _), (tally, result)) in job.tasks.iter().zip(self.all(groups).await) {
             let letters: Vec<_> = tally.letters.keys().map(|reason| reason.name()).collect();
             let (result_code, result_string) = match result {
                 Err(again) => (ResultCode::TemporaryFailure, again.why),
@@ -158,7 +150,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
                 Ok(()) if tally.ignored > 0 => (ResultCode::Succeeded, "ignored".to_owned()),
                 Ok(()) => (ResultCode::Succeeded, format!("{} rows", tally.report().rows)),
             };
-            results.push(JobResult { task_id, result_code, result_string });
+            results.push(JobResult { task_id: task_id.clone(), result_code, result_string });
             sum.add(tally);
         }
         let answer = JobAnswer {
@@ -176,8 +168,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         payload: &str,
         attempt: Attempt,
     ) -> Result<(Answer, Tally), Error> {
-        let (mut tally, result) = self.all(&items, attempt).await;
-        if let Err(again) = result {
+        let mut tally = Tally::default();
+        for (numbers, result) in self.all(iter::once((&items[..], attempt))).await {
+            tally.add(numbers);
+            let Err(again) = result else { continue };
             warn!(why = again.why, "put on the work queue");
             // A single object needs but its task; anything else comes again as it came.
             let body = match &items[..] {
@@ -190,33 +184,35 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         Ok((Answer::Report(tally.report()), tally))
     }
 
-    /// Forwards all items; each has its own outcome, and one that must come again brings the message again.
-    async fn all(&self, items: &[Item], attempt: Attempt) -> (Tally, Result<(), ComeAgain>) {
-        let outcomes = stream::iter(items).map(|item| async move {
-            let mut tally = Tally::default();
-            let result = self.forwarder.forward(item, attempt, &mut tally).await;
-            (tally, result)
-        });
-        let mut outcomes = outcomes.buffer_unordered(ITEMS_AT_ONCE);
-        let (mut sum, mut all) = (Tally::default(), Ok(()));
-        let mut rests = Vec::new();
-        while let Some((tally, result)) = outcomes.next().await {
-            sum.add(tally);
-            match result {
-                Ok(Outcome::Done) => {}
-                Ok(Outcome::GoesOn(rest)) => rests.push(rest),
-                Err(again) => all = Err(again),
+    /// Forwards the items of each group; one that must come again brings its group again.
+    async fn all<'i>(
+        &self,
+        groups: impl Iterator<Item = (&'i [Item], Attempt)> + Clone,
+    ) -> Vec<(Tally, Result<(), ComeAgain>)> {
+        let items = groups.clone().flat_map(|(items, attempt)| items.iter().map(move |item| (item, attempt)));
+        let mut outcomes = self.forwarder.forward_all(items).await.into_iter();
+        let mut all = Vec::new();
+        for (items, _) in groups {
+            let (mut sum, mut result, mut rests) = (Tally::default(), Ok(()), Vec::new());
+            for (tally, outcome) in outcomes.by_ref().take(items.len()) {
+                sum.add(tally);
+                match outcome {
+                    Ok(Outcome::Done) => {}
+                    Ok(Outcome::GoesOn(rest)) => rests.push(rest),
+                    Err(again) => result = Err(again),
+                }
             }
-        }
-        // What comes again brings its rests with it.
-        for rest in rests.iter().filter(|_| all.is_ok()) {
-            if let Err(error) = self.work_queue.send(&rest.to_json()).await {
-                all = Err(ComeAgain { why: error.to_string(), after: None });
-                break;
+            // What comes again brings its rests with it.
+            for rest in rests.iter().filter(|_| result.is_ok()) {
+                if let Err(error) = self.work_queue.send(&rest.to_json()).await {
+                    result = Err(ComeAgain { why: error.to_string(), after: None });
+                    break;
+                }
+                sum.continuations += 1;
             }
-            sum.continuations += 1;
+            all.push((sum, result));
         }
-        (sum, all)
+        all
     }
 }
 

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use crate::batch::Batch;
 use crate::deadline::Deadline;
-use crate::failure::Disposition;
-use crate::report::{TableTally, Tally};
+use crate::report::Tally;
 use crate::sentinel::{LogSink, UploadCosts, UploadError};
 use crate::table::Table;
 
@@ -40,38 +39,20 @@ pub(super) async fn deliver<S: LogSink>(
     let mut waiting = vec![batch];
     while let Some(batch) = waiting.pop() {
         let (costs, result) = sink.upload(table, batch.body(), deadline).await;
-        let numbers = count_upload(&mut delivered.tally, table, &costs, result.is_ok());
-        match result {
-            Ok(()) => {
-                numbers.rows += batch.len() as u64;
-                delivered.taken.push((batch.records(), batch.len() as u64));
-                if let Some(oldest) = batch.oldest {
-                    let lag = Timestamp::now().duration_since(oldest).as_secs();
-                    numbers.delivery_lag_seconds.push(u64::try_from(lag).unwrap_or(0));
-                }
-            }
-            Err(error) => {
-                if matches!(error.disposition(), Disposition::Poison(_))
-                    && let Some((left, right)) = batch.halves()
-                {
-                    waiting.extend([right, left]);
-                } else {
-                    let (records, rows) = (batch.records(), batch.len() as u64);
-                    delivered.add_failed(Failed { records, rows, error });
-                }
-            }
+        count_upload(&mut delivered.tally, table, &costs, result.is_ok());
+        if result.as_ref().is_err_and(UploadError::is_poison)
+            && let Some((left, right)) = batch.halves()
+        {
+            waiting.extend([right, left]);
+        } else {
+            delivered.note(table, &batch, result);
         }
     }
     delivered
 }
 
 /// Counts an upload, taken or not.
-pub(super) fn count_upload<'t>(
-    tally: &'t mut Tally,
-    table: Table,
-    costs: &UploadCosts,
-    was_taken: bool,
-) -> &'t mut TableTally {
+pub(super) fn count_upload(tally: &mut Tally, table: Table, costs: &UploadCosts, was_taken: bool) {
     tally.circuit_open += costs.circuit_open;
     let numbers = tally.table(table.name());
     numbers.upload_throttled += costs.throttled;
@@ -81,10 +62,29 @@ pub(super) fn count_upload<'t>(
         numbers.uploads += 1;
         numbers.bytes_uploaded += costs.bytes;
     }
-    numbers
 }
 
 impl Delivered {
+    /// What becomes of records that all failed.
+    pub(super) fn failed(records: Range<u64>, rows: u64, error: UploadError) -> Self {
+        Self { failed: vec![Failed { records, rows, error }], ..Self::default() }
+    }
+
+    /// Notes what became of a batch, its own or the request's that carried it.
+    pub(super) fn note(&mut self, table: Table, batch: &Batch, result: Result<(), UploadError>) {
+        let (records, rows) = (batch.records(), batch.len() as u64);
+        if let Err(error) = result {
+            return self.add_failed(Failed { records, rows, error });
+        }
+        self.taken.push((records, rows));
+        let numbers = self.tally.table(table.name());
+        numbers.rows += rows;
+        if let Some(oldest) = batch.oldest {
+            let lag = Timestamp::now().duration_since(oldest).as_secs();
+            numbers.delivery_lag_seconds.push(u64::try_from(lag).unwrap_or(0));
+        }
+    }
+
     /// Neighbours that failed alike are one failure.
     fn add_failed(&mut self, failed: Failed) {
         if let Some(last) = self.failed.last_mut()

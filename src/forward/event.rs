@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
-use super::deliver::deliver;
 use super::passage::count_facts;
+use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder};
 use crate::aws::{Ledger, ObjectReader, Queue};
 use crate::batch::Batcher;
@@ -31,6 +31,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         &self,
         event: Event<'_>,
         attempt: Attempt,
+        ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
         self.begin()?;
@@ -45,7 +46,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             return Ok(());
         };
         let letters_before = tally.letters.values().sum::<u64>();
-        if let Err(again) = self.forward_record(event, attempt, tally).await {
+        if let Err(again) = self.forward_record(event, attempt, ticket, tally).await {
             // Whoever comes next need not wait for the lease's end; if this fails, it must.
             let _ = self.release(&mut hold, &Settled::default()).await;
             warn!(table = event.table.name(), why = again.why, "an event must come again");
@@ -68,6 +69,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         &self,
         event: Event<'_>,
         attempt: Attempt,
+        ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
         let Event { table, record, whole, .. } = event;
@@ -96,7 +98,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             }
         }
         let Some(batch) = batcher.take() else { return Ok(()) };
-        let delivered = deliver(&*self.sink, table, batch, attempt.deadline).await;
+        let delivered = ticket.board(table, batch, attempt.deadline).await.landed().await;
         tally.add(delivered.tally);
         for failed in delivered.failed {
             let subject = Subject::Event(whole.to_owned());

@@ -10,12 +10,13 @@ mod hold;
 mod letter;
 mod object;
 mod passage;
+mod station;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
@@ -27,10 +28,13 @@ use crate::report::Tally;
 use crate::sentinel::LogSink;
 use crate::task::Task;
 use crate::trigger::Item;
+use station::{Station, Ticket};
 
 /// From this receipt of a message on, what an operator should have mended becomes a letter. With the waits of
 /// [`wait_before`] that is more than 30 minutes after the first, by when a role assignment has reached all of Azure.
 pub const PATIENCE_RECEIVES: u32 = 10;
+/// Items in hand at once, most of which wait for a place or for an upload: more than a batch of the queue brings.
+const ITEMS_IN_HAND: usize = 32;
 /// How long a message is hidden after its first failure.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// How long at most.
@@ -127,6 +131,25 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         Self { sink: Arc::new(sink), objects, dead_letters, ledger, limits, uploads }
     }
 
+    /// Forwards the items of an invocation and settles each; what became of them comes back in their order. Small
+    /// batches of several share a request.
+    pub async fn forward_all<'i>(
+        &self,
+        items: impl IntoIterator<Item = (&'i Item, Attempt)>,
+    ) -> Vec<(Tally, Result<Outcome, ComeAgain>)> {
+        let station = self.station();
+        let outcomes = stream::iter(items).map(|(item, attempt)| {
+            // Issued before the first is polled, so that all that are in hand wait for each other.
+            let ticket = station.ticket();
+            async move {
+                let mut tally = Tally::default();
+                let result = self.forward_with(item, attempt, ticket, &mut tally).await;
+                (tally, result)
+            }
+        });
+        outcomes.buffered(ITEMS_IN_HAND).collect().await
+    }
+
     /// Forwards one item and settles it.
     ///
     /// # Errors
@@ -137,7 +160,22 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         attempt: Attempt,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
-        let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, tally));
+        let station = self.station();
+        self.forward_with(item, attempt, station.ticket(), tally).await
+    }
+
+    fn station(&self) -> Station<S> {
+        Station::new(Arc::clone(&self.sink), Arc::clone(&self.uploads), self.limits.max_request_bytes)
+    }
+
+    async fn forward_with(
+        &self,
+        item: &Item,
+        attempt: Attempt,
+        ticket: Ticket<'_, S>,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
+        let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, ticket, tally));
         if let Ok(result) = forwarding.catch_unwind().await {
             return result;
         }
@@ -153,6 +191,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         &self,
         item: &Item,
         attempt: Attempt,
+        ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         match item {
@@ -165,11 +204,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 self.return_to_sender(event, letter.as_deref(), attempt, tally).await.map(|()| Outcome::Done)
             }
             Item::Object { task, letter } => {
-                self.forward_object(task, letter.as_deref(), attempt, tally).await
+                self.forward_object(task, letter.as_deref(), attempt, ticket, tally).await
             }
             Item::Event { table, record, event, letter } => {
                 let event = event::Event { table: *table, record, whole: event, letter: letter.as_deref() };
-                self.forward_event(event, attempt, tally).await.map(|()| Outcome::Done)
+                self.forward_event(event, attempt, ticket, tally).await.map(|()| Outcome::Done)
             }
         }
     }

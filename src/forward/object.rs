@@ -1,17 +1,15 @@
 //! Forwards one object: its records go out in batches while the rest is still being read.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
-use super::deliver::{Delivered, Failed, deliver};
+use super::deliver::Delivered;
 use super::event::finding_key;
 use super::hold::Hold;
 use super::passage::{Load, Passage};
+use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder, Outcome};
 use crate::aws::{Chunks, Ledger, ObjectReader, Queue, ReadError};
 use crate::batch::Batch;
@@ -19,7 +17,7 @@ use crate::decode::{Decoder, Format, KeyTells, Step};
 use crate::delivery::{Content, Key, MOST_TAKEOVERS, Settled, Stage};
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::report::Tally;
-use crate::sentinel::{LogSink, UploadError};
+use crate::sentinel::LogSink;
 use crate::table::Table;
 use crate::task::{ObjectRef, Task};
 
@@ -29,9 +27,11 @@ const MOST_UNCHECKED: usize = 31;
 /// How far reading came.
 enum Reading {
     /// To the end, or to where it can't go on.
-    Ended(Option<Content>),
-    /// To where time was up, or it must come again.
-    Stopped,
+    Ended,
+    /// To where time was up.
+    Late,
+    /// To where it must come again: what is read and not sent comes again too.
+    InVain,
 }
 
 /// Whether a finding came through another door before.
@@ -48,6 +48,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         task: &Task,
         letter: Option<&str>,
         attempt: Attempt,
+        mut ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         let (bucket, key) = (task.object.bucket.as_str(), task.object.key.as_str());
@@ -60,7 +61,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             KeyTells::Format(format) => Some(format),
             KeyTells::Nothing => None,
         };
-        let outcome = self.forward_known(task, format, letter, attempt, tally).await;
+        ticket.take_place().await;
+        let outcome = self.forward_known(task, format, letter, attempt, ticket, tally).await;
         match &outcome {
             Ok(Outcome::Done) => info!(bucket, key, "forwarded an object"),
             Ok(Outcome::GoesOn(rest)) => {
@@ -82,6 +84,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         format: Option<Format>,
         letter: Option<&str>,
         attempt: Attempt,
+        ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         self.begin()?;
@@ -109,9 +112,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             _ if passage.hold.entry.takeovers >= MOST_TAKEOVERS => {
                 let why = "the function died of this again and again: report it, and replay it with a later version";
                 self.give_up_rest(&mut passage, Reason::Crashed, why).await;
-                Ok(Reading::Ended(None))
+                Ok(Reading::Ended)
             }
-            Ok(chunks) => self.pass(decoder, chunks, &mut passage).await,
+            Ok(chunks) => self.pass(decoder, chunks, &mut passage, ticket).await,
             Err(error) => Err(error),
         };
         passage.tally.objects += 1;
@@ -153,12 +156,41 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         self.claim(Some(whole), 0, attempt).await
     }
 
-    /// Reads to the end, or to where it can't or shan't go on.
+    /// Reads to the end, or to where it can't or shan't go on, and sends what was read.
     async fn pass(
         &self,
         mut decoder: Decoder,
+        chunks: O::Chunks,
+        passage: &mut Passage,
+        mut ticket: Ticket<'_, S>,
+    ) -> Result<Reading, ReadError> {
+        let reading = self.read(&mut decoder, chunks, passage, &mut ticket).await;
+        if matches!(reading, Ok(Reading::InVain)) {
+            return reading;
+        }
+        match passage.take_last(decoder.next_index()) {
+            (load, Some(batch)) => {
+                let flight = ticket.board(passage.table(), batch, passage.attempt.deadline).await;
+                passage.fly(load, flight);
+            }
+            (load, None) => {
+                drop(ticket);
+                self.land(load, Delivered::default(), passage).await;
+            }
+        }
+        if matches!(reading, Ok(Reading::Ended)) {
+            let (size, bytes) = (passage.tally.bytes_read, decoder.bytes_inflated());
+            passage.content = decoder.sha256().map(|sha256| Content { size, bytes, sha256 });
+        }
+        reading
+    }
+
+    async fn read(
+        &self,
+        decoder: &mut Decoder,
         mut chunks: O::Chunks,
         passage: &mut Passage,
+        ticket: &mut Ticket<'_, S>,
     ) -> Result<Reading, ReadError> {
         loop {
             match decoder.next_or_taken(|index, text| passage.take_plain(index, text)) {
@@ -166,18 +198,17 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Ok(Step::Record(record)) => {
                     let (index, json) = (record.index, record.json);
                     if passage.is_past(index) {
-                        break;
+                        return Ok(Reading::Ended);
                     }
-                    self.pass_over_settled(index, passage).await;
+                    self.pass_over_settled(index, passage, ticket).await;
                     if !passage.is_wanted(index) {
                         continue;
                     }
-                    // Every record has a format, so the table is known.
-                    let table = passage.table.unwrap_or(Table::AwsCloudTrail);
+                    let table = passage.table();
                     let mut door = self.claim_finding(table, json, passage).await;
                     if door.is_err() {
                         // It may be held by this very file, which names it twice: with that settled, it shows.
-                        self.finish(index, passage).await;
+                        self.finish(index, passage, ticket).await;
                         self.land_all(passage).await;
                         door = self.claim_finding(table, json, passage).await;
                     }
@@ -186,63 +217,54 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                         Ok(Door::Second) => passage.skip_duplicate(table, index),
                         Err(again) => {
                             passage.again = Some(again);
-                            return Ok(Reading::Stopped);
+                            return Ok(Reading::InVain);
                         }
                     }
                 }
                 Ok(Step::Flawed { index, flaw }) => {
-                    self.pass_over_settled(index, passage).await;
+                    self.pass_over_settled(index, passage, ticket).await;
                     passage.spoil_flawed(flaw, index);
                 }
-                Ok(Step::Starved) if passage.is_late() => {
-                    self.finish(decoder.next_index(), passage).await;
-                    return Ok(Reading::Stopped);
-                }
+                Ok(Step::Starved) if passage.is_late() => return Ok(Reading::Late),
                 Ok(Step::Starved) => {
+                    // Also where all that was read so far is passed over.
+                    if decoder.bytes_inflated() > self.limits.max_request_bytes as u64 {
+                        ticket.step_aside();
+                    }
                     match timeout_at(passage.attempt.reads_until.instant().into(), chunks.next()).await {
                         Ok(Ok(Some(chunk))) => {
                             passage.saw(chunk.len());
                             decoder.push(chunk);
                         }
                         Ok(Ok(None)) => decoder.end_input(),
-                        Ok(Err(error)) => {
-                            self.finish(decoder.next_index(), passage).await;
-                            return Err(error);
-                        }
-                        Err(_) => {
-                            self.finish(decoder.next_index(), passage).await;
-                            return Ok(Reading::Stopped);
-                        }
+                        Ok(Err(error)) => return Err(error),
+                        Err(_) => return Ok(Reading::Late),
                     }
                 }
                 Ok(Step::Recognised(format)) => passage.table = Some(format.table()),
                 Ok(Step::End) => {
                     passage.tally.ignored += u64::from(decoder.next_index() == 0);
-                    break;
+                    return Ok(Reading::Ended);
                 }
                 Ok(Step::Unclaimed) => {
                     passage.tally.ignored += 1;
-                    break;
+                    return Ok(Reading::Ended);
                 }
                 Err(error) => {
                     passage.spoil_rest(error, decoder.next_index());
-                    break;
+                    return Ok(Reading::Ended);
                 }
             }
             if let Some((load, batch)) = passage.full.take() {
-                self.launch(load, batch, passage).await;
+                self.launch(load, batch, passage, ticket).await;
                 if passage.again.is_some() {
-                    return Ok(Reading::Stopped);
+                    return Ok(Reading::InVain);
                 }
                 if passage.is_late() {
-                    self.finish(decoder.next_index(), passage).await;
-                    return Ok(Reading::Stopped);
+                    return Ok(Reading::Late);
                 }
             }
         }
-        self.finish(decoder.next_index(), passage).await;
-        let (size, bytes) = (passage.tally.bytes_read, decoder.bytes_inflated());
-        Ok(Reading::Ended(decoder.sha256().map(|sha256| Content { size, bytes, sha256 })))
     }
 
     /// Claims the finding that a record is. A letter is replayed whatever came.
@@ -260,21 +282,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Sends a batch on its way as soon as there is room in flight; reading waits for that.
-    async fn launch(&self, load: Load, batch: Batch, passage: &mut Passage) {
-        let Some(table) = passage.table else { return };
-        let permit = Arc::clone(&self.uploads).acquire_owned().await;
-        let sink = Arc::clone(&self.sink);
-        let deadline = passage.attempt.deadline;
-        passage.flights.spawn(async move {
-            let _permit = permit;
-            let (records, rows) = (batch.records(), batch.len() as u64);
-            let delivering = AssertUnwindSafe(deliver(&*sink, table, batch, deadline)).catch_unwind();
-            let delivered = delivering.await.unwrap_or_else(|_| Delivered {
-                failed: vec![Failed { records, rows, error: UploadError::Crashed }],
-                ..Delivered::default()
-            });
-            (load, delivered)
-        });
+    async fn launch(&self, load: Load, batch: Batch, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
+        let flight = ticket.launch(passage.table(), batch, passage.attempt.deadline).await;
+        passage.fly(load, flight);
         while let Some(Ok((load, delivered))) = passage.flights.try_join_next() {
             self.land(load, delivered, passage).await;
         }
@@ -285,17 +295,17 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Passes over what was settled beyond a gap, if it begins with this record; what comes before it goes out.
-    async fn pass_over_settled(&self, index: u64, passage: &mut Passage) {
+    async fn pass_over_settled(&self, index: u64, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
         if let Some(end) = passage.settled.span_from(index) {
-            self.finish(index, passage).await;
+            self.finish(index, passage, ticket).await;
             passage.pass_over(end);
         }
     }
 
-    /// Sends the last batch, and settles what comes after it without one.
-    async fn finish(&self, next_index: u64, passage: &mut Passage) {
+    /// Sends what was read so far, and settles what comes after it without a batch.
+    async fn finish(&self, next_index: u64, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
         match passage.take_last(next_index) {
-            (load, Some(batch)) => self.launch(load, batch, passage).await,
+            (load, Some(batch)) => self.launch(load, batch, passage, ticket).await,
             (load, None) => self.land(load, Delivered::default(), passage).await,
         }
     }
@@ -317,7 +327,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         passage.tally.add(std::mem::take(&mut delivered.tally));
         let mut again = Vec::new();
         for failed in &delivered.failed {
-            let Some(table) = passage.table else { continue };
+            let table = passage.table();
             let subject = passage.part(failed.records.start, Some(failed.records.end));
             match self.settle_failed(table, failed, passage.attempt, subject, &mut passage.tally).await {
                 Ok(id) => passage.wrote(&id),
@@ -367,11 +377,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         passage: &mut Passage,
     ) -> Result<Outcome, ComeAgain> {
         self.land_all(passage).await;
-        let mut content = None;
         match read {
-            Ok(Reading::Ended(read)) => content = read,
-            Ok(Reading::Stopped) if passage.again.is_none() => return self.stop(passage).await,
-            Ok(Reading::Stopped) => {}
+            Ok(Reading::Late) if passage.again.is_none() => return self.stop(passage).await,
+            Ok(_) => {}
             Err(error) => match passage.attempt.leaves_again(error.disposition(), &mut passage.tally) {
                 Ok(after) => {
                     passage.again.get_or_insert(ComeAgain { why: error.to_string(), after });
@@ -382,7 +390,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Err(_) => {}
             },
         }
-        self.end(passage, content).await
+        self.end(passage).await
     }
 
     /// Time is up: the rest goes on in another invocation.
@@ -401,11 +409,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         } else {
             passage.again = Some(ComeAgain { why: why.to_owned(), after: None });
         }
-        self.end(passage, None).await
+        self.end(passage).await
     }
 
     /// Writes down in the ledger how it ended: delivered, or to come again.
-    async fn end(&self, passage: &mut Passage, content: Option<Content>) -> Result<Outcome, ComeAgain> {
+    async fn end(&self, passage: &mut Passage) -> Result<Outcome, ComeAgain> {
         if let Some(again) = passage.again.take() {
             if let Err(failure) = self.release(&mut passage.hold, &passage.settled).await {
                 warn!(why = failure.why, "what is held could not be released; its lease runs out");
@@ -416,7 +424,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             // The letter stands as it stood, and can be replayed as before.
             self.release(&mut passage.hold, &Settled::up_to(passage.task.from_record)).await?;
         } else {
-            self.deliver(&mut passage.hold, &passage.settled, content).await?;
+            self.deliver(&mut passage.hold, &passage.settled, passage.content.take()).await?;
         }
         Ok(Outcome::Done)
     }

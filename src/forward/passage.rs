@@ -8,10 +8,11 @@ use tokio::task::JoinSet;
 
 use super::deliver::Delivered;
 use super::hold::Hold;
+use super::station::Flight;
 use super::{Attempt, ComeAgain};
 use crate::batch::{Batch, Batcher, RowTooLarge};
 use crate::decode::{DecodeError, Flaw};
-use crate::delivery::{Counts, Settled};
+use crate::delivery::{Content, Counts, Settled};
 use crate::failure::{Reason, Subject};
 use crate::record::RowFacts;
 use crate::report::{TableTally, Tally};
@@ -107,6 +108,8 @@ pub(super) struct Passage {
     pub(super) attempt: Attempt,
     pub(super) settled: Settled,
     pub(super) flights: JoinSet<(Load, Delivered)>,
+    /// What the object held, once it was read to its end.
+    pub(super) content: Option<Content>,
     /// Batches settled since the last checkpoint.
     pub(super) settled_since_checkpoint: usize,
     /// Why it must come again, and reading on would be in vain.
@@ -144,6 +147,7 @@ impl Passage {
             hold,
             attempt,
             flights: JoinSet::new(),
+            content: None,
             settled_since_checkpoint: 0,
             again: None,
             has_moved: false,
@@ -162,6 +166,16 @@ impl Passage {
     pub(super) fn saw(&mut self, bytes: usize) {
         self.tally.bytes_read += bytes as u64;
         self.now = Timestamp::now();
+    }
+
+    /// The table of its records: wherever there is one, the format is known.
+    pub(super) fn table(&self) -> Table {
+        self.table.unwrap_or(Table::AwsCloudTrail)
+    }
+
+    /// Notes that a batch has left, with its load.
+    pub(super) fn fly(&mut self, load: Load, flight: Flight) {
+        self.flights.spawn(async move { (load, flight.landed().await) });
     }
 
     /// Whether reading has to stop.

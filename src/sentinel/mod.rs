@@ -98,6 +98,12 @@ impl UploadError {
         }
     }
 
+    /// Whether the same is refused again, and less of it may be taken.
+    #[must_use]
+    pub const fn is_poison(&self) -> bool {
+        matches!(self.disposition(), Disposition::Poison(_))
+    }
+
     /// The HTTP status, if one was answered.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {

@@ -9,7 +9,9 @@ use sentinel_forwarder::standin::{Fault, FaultKind};
 use sentinel_forwarder::task::{ObjectRef, Task};
 use sentinel_forwarder::trigger::{Item, Trigger};
 
-use crate::world::{KEY, LedgerFault, World, names, object, object_item, reason, records};
+use crate::world::{
+    KEY, LedgerFault, World, finding, finding_item, names, object, object_item, reason, records,
+};
 
 fn key() -> Key {
     Key::object(&object(KEY))
@@ -215,24 +217,16 @@ fn a_letter_of_what_nobody_knows_comes_back_as_itself_and_the_ledger_remembers_i
     assert_eq!(world.entry(&key).stage, Stage::Open);
 }
 
-const FINDING: &str = r#"{"schemaVersion":"2.0","id":"f1","updatedAt":"2026-01-02T03:04:05Z","type":"t","resource":{},"service":{}}"#;
 const EXPORT: &str = "AWSLogs/111122223333/GuardDuty/us-east-1/2026/01/02/x.jsonl.gz";
-
-fn finding() -> Item {
-    let event =
-        format!(r#"{{"source":"aws.guardduty","detail-type":"GuardDuty Finding","detail":{FINDING}}}"#);
-    let Trigger::Direct(mut items) = Trigger::parse(&event) else { panic!() };
-    items.remove(0)
-}
 
 #[test]
 fn a_finding_is_delivered_once_through_whichever_door() {
-    let other = FINDING.replace("f1", "f2");
-    let export = format!("{FINDING}\n{other}\n{FINDING}\n").into_bytes();
+    let (one, other) = (finding("f1"), finding("f2"));
+    let export = format!("{one}\n{other}\n{one}\n").into_bytes();
     for event_first in [true, false] {
         let world = World::ledgered(Vec::new());
         world.put(EXPORT, Ok(export.clone()));
-        let mut items = [finding(), object_item(EXPORT)];
+        let mut items = [finding_item("f1"), object_item(EXPORT)];
         if !event_first {
             items.reverse();
         }

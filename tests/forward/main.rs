@@ -5,4 +5,5 @@
 mod backfill;
 mod delivery;
 mod pipeline;
+mod sharing;
 mod world;

@@ -1,6 +1,7 @@
 //! What surrounds the pipeline in a test.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ use sentinel_forwarder::report::Tally;
 use sentinel_forwarder::sentinel::LogsIngestionSink;
 use sentinel_forwarder::standin::{Fault, Settings, Standin};
 use sentinel_forwarder::task::{ObjectRef, Task};
-use sentinel_forwarder::trigger::Item;
+use sentinel_forwarder::trigger::{Item, Trigger};
 use serde_json::Value;
 
 pub(crate) const KEY: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/02/x.json.gz";
@@ -42,6 +43,8 @@ pub(crate) struct Object {
     pub(crate) pause: Duration,
     /// How many bytes come before the body breaks off.
     pub(crate) breaks_after: usize,
+    /// Whether it keeps silent from there on instead.
+    pub(crate) stalls: bool,
 }
 
 impl ObjectReader for Objects {
@@ -54,7 +57,12 @@ impl ObjectReader for Objects {
         let etag = object.etag.clone().or(Some("e".to_owned()));
         Ok((
             ObjectRef { etag, ..object.clone() },
-            InMemory { bytes: found.content?.into(), pause: found.pause, left: found.breaks_after },
+            InMemory {
+                bytes: found.content?.into(),
+                pause: found.pause,
+                left: found.breaks_after,
+                stalls: found.stalls,
+            },
         ))
     }
 }
@@ -63,11 +71,15 @@ pub(crate) struct InMemory {
     bytes: Bytes,
     pause: Duration,
     left: usize,
+    stalls: bool,
 }
 
 impl Chunks for InMemory {
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         tokio::time::sleep(self.pause).await;
+        if self.left == 0 && self.stalls {
+            std::future::pending::<()>().await;
+        }
         if self.left == 0 {
             return Err(ReadError::Unavailable { code: "the body broke off".to_owned() });
         }
@@ -187,12 +199,17 @@ impl World {
     }
 
     pub(crate) fn put_slow(&self, key: &str, content: Result<Vec<u8>, ReadError>, pause: Duration) {
-        let object = Object { content, pause, breaks_after: usize::MAX };
+        let object = Object { content, pause, breaks_after: usize::MAX, stalls: false };
         self.objects.0.lock().unwrap().insert(key.to_owned(), object);
     }
 
     pub(crate) fn break_after(&self, key: &str, bytes: usize) {
         self.objects.0.lock().unwrap().get_mut(key).unwrap().breaks_after = bytes;
+    }
+
+    pub(crate) fn stall_after(&self, key: &str, bytes: usize) {
+        self.break_after(key, bytes);
+        self.objects.0.lock().unwrap().get_mut(key).unwrap().stalls = true;
     }
 
     pub(crate) fn fault(self, fault: Fault) -> Self {
@@ -247,6 +264,15 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let outcome = runtime.block_on(self.forwarder().forward(item, self.attempt(receives), &mut tally));
         Went { outcome, tally }
+    }
+
+    /// Forwards the items of one invocation.
+    pub(crate) fn forward_all(&self, items: &[Item]) -> Vec<Went> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let forwarder = self.forwarder();
+        let items = items.iter().map(|item| (item, self.attempt(1)));
+        let outcomes = runtime.block_on(forwarder.forward_all(items));
+        outcomes.into_iter().map(|(tally, outcome)| Went { outcome, tally }).collect()
     }
 
     pub(crate) fn attempt(&self, receives: u32) -> Attempt {
@@ -306,9 +332,30 @@ pub(crate) fn object_item(key: &str) -> Item {
     Item::Object { task: Task::whole(object(key)), letter: None }
 }
 
-/// A file of records whose events are named by their number.
+/// A finding.
+pub(crate) fn finding(id: &str) -> String {
+    format!(
+        r#"{{"schemaVersion":"2.0","id":"{id}","updatedAt":"2026-01-02T03:04:05Z","type":"t","resource":{{}},"service":{{}}}}"#
+    )
+}
+
+/// The event that carries it.
+pub(crate) fn finding_item(id: &str) -> Item {
+    let detail = finding(id);
+    let event =
+        format!(r#"{{"source":"aws.guardduty","detail-type":"GuardDuty Finding","detail":{detail}}}"#);
+    let Trigger::Direct(mut items) = Trigger::parse(&event) else { panic!() };
+    items.remove(0)
+}
+
+/// A file of so many records whose events are named by their number.
 pub(crate) fn records(count: u64) -> Vec<u8> {
-    let records: Vec<_> = (0..count)
+    records_of(0..count)
+}
+
+/// A file of the records with these numbers.
+pub(crate) fn records_of(numbers: Range<u64>) -> Vec<u8> {
+    let records: Vec<_> = numbers
         .map(|number| {
             format!(
                 r#"{{"eventName":"Event{number:04}","eventTime":"2026-01-02T03:04:05Z","requestID":"{}"}}"#,
