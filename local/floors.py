@@ -17,6 +17,7 @@ FLOORS = {
     "config": 1,
     "trigger": 1,
     "decode": 1,
+    "digest": 1,
     "table": 1,
     "rules": 1,
     "batch": 1,

@@ -11,6 +11,7 @@ pub mod credential;
 pub mod deadline;
 pub mod decode;
 pub mod delivery;
+pub mod digest;
 #[cfg(feature = "cli")]
 pub mod dlq;
 #[cfg(feature = "cli")]

@@ -1,0 +1,166 @@
+//! The account of an hour: what its digests list, and what became of each file and record.
+//!
+//! `listed` = `delivered` + `altered` + `in_letters` + `missing`, and `records` = `rows` + `filtered` + `letters`, always:
+//! no finding lies in a file of `CloudTrail`'s, so none of its records came through another door.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::chain::Chain;
+use super::document::{Document, Place};
+use super::finding::Finding;
+use crate::delivery::Counts;
+
+/// The most findings that a row names; the log and the letters name more.
+const MOST_NAMED: usize = 50;
+
+/// What became of the files that a digest lists, and of their records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Files that it lists.
+    pub listed: u64,
+    /// Those that were delivered with the content that it vouches for.
+    pub delivered: u64,
+    /// Those of them that came late.
+    pub late: u64,
+    /// Those that were not delivered.
+    pub missing: u64,
+    /// Those of them that are not in the bucket.
+    pub gone: u64,
+    /// Those in whose place something else was delivered.
+    pub altered: u64,
+    /// Those that could not be delivered, and stand in letters.
+    pub in_letters: u64,
+    /// Their records.
+    pub counts: Counts,
+}
+
+impl Account {
+    pub(super) fn add_counts(&mut self, counts: Counts) {
+        self.counts.records += counts.records;
+        self.counts.rows += counts.rows;
+        self.counts.filtered += counts.filtered;
+        self.counts.letters += counts.letters;
+        self.counts.duplicates += counts.duplicates;
+    }
+
+    /// Its numbers by their names in the ledger and in rows.
+    const fn numbers(&self) -> [(&'static str, &'static str, u64); 11] {
+        let counts = &self.counts;
+        [
+            ("files_listed", "FilesListed", self.listed),
+            ("files_delivered", "FilesDelivered", self.delivered),
+            ("files_late", "FilesLate", self.late),
+            ("files_missing", "FilesMissing", self.missing),
+            ("files_gone", "FilesGone", self.gone),
+            ("files_altered", "FilesAltered", self.altered),
+            ("files_in_letters", "FilesInLetters", self.in_letters),
+            ("records", "Records", counts.records),
+            ("rows", "Rows", counts.rows),
+            ("filtered", "RowsFiltered", counts.filtered),
+            ("letters", "DeadLetters", counts.letters),
+        ]
+    }
+
+    /// The hour's item in the ledger, with this digest's part in it in the place of what was known of that; the sums
+    /// stand beside the parts.
+    #[must_use]
+    pub fn into_hour(&self, known: Option<Map<String, Value>>, digest: &str) -> Map<String, Value> {
+        let mut hour = known.unwrap_or_default();
+        let own = self.numbers().map(|(name, _, number)| (name.to_owned(), json!(number)));
+        let mut digests = match hour.remove("digests") {
+            Some(Value::Object(digests)) => digests,
+            _ => Map::new(),
+        };
+        digests.insert(digest.to_owned(), Value::Object(own.into_iter().collect()));
+        for (name, _, _) in self.numbers() {
+            let sum: u64 = digests.values().filter_map(|part| part[name].as_u64()).sum();
+            hour.insert(name.to_owned(), json!(sum));
+        }
+        hour.insert("digests".to_owned(), Value::Object(digests));
+        hour
+    }
+}
+
+/// The hour that a digest is about: most of its time lies in it.
+#[must_use]
+pub fn hour_of(document: &Document) -> Timestamp {
+    let middle = document.start + document.end.duration_since(document.start) / 2;
+    let past = middle.as_second().rem_euclid(3600);
+    Timestamp::from_second(middle.as_second() - past).unwrap_or(middle)
+}
+
+/// What a check of one digest is told by in Sentinel.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// Where the digest lies.
+    pub place: &'a Place,
+    /// The chain that its key names.
+    pub chain: &'a Chain,
+    /// What it says, if it is believed.
+    pub document: Option<&'a Document>,
+    /// What became of its files.
+    pub account: &'a Account,
+    /// What is not as it should be.
+    pub findings: &'a [Finding],
+}
+
+impl Told<'_> {
+    /// As a record of `SentinelForwarderCompleteness_CL`: its members are named as the columns.
+    #[must_use]
+    pub fn record(&self, now: Timestamp) -> String {
+        let mut record = Map::new();
+        let mut member = |name: &str, value: Value| record.insert(name.to_owned(), value);
+        member("TimeGenerated", json!(format!("{now:.3}")));
+        member("AwsAccountId", json!(self.chain.account));
+        member("AwsRegion", json!(self.chain.region));
+        member("OrganizationId", json!(self.chain.organization));
+        member("Trail", json!(self.chain.trail));
+        member("HomeRegion", json!(self.chain.home_region));
+        member("DigestBucket", json!(self.place.bucket));
+        member("DigestKey", json!(self.place.key));
+        if let Some(document) = self.document {
+            member("Hour", json!(hour_of(document).to_string()));
+            member("DigestStart", json!(document.start.to_string()));
+            member("DigestEnd", json!(document.end.to_string()));
+        }
+        member("IsGenuine", json!(self.document.is_some()));
+        for (_, name, number) in self.account.numbers() {
+            member(name, json!(number));
+        }
+        if !self.findings.is_empty() {
+            let findings: Vec<Value> = self
+                .findings
+                .iter()
+                .take(MOST_NAMED)
+                .map(|finding| json!({"Name": finding.name(), "Message": finding.to_string()}))
+                .collect();
+            member("Findings", json!(findings));
+        }
+        Value::Object(record).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_the_sum_of_its_digests_however_often_each_is_looked_at() {
+        let part = |listed, records| Account {
+            listed,
+            delivered: listed,
+            counts: Counts { records, rows: records, ..Counts::default() },
+            ..Account::default()
+        };
+        let first = part(3, 10).into_hour(None, "one");
+        let second = part(2, 5).into_hour(Some(first), "two");
+        assert_eq!((&second["files_listed"], &second["records"]), (&json!(5), &json!(15)));
+        let again = part(4, 11).into_hour(Some(second), "one");
+        assert_eq!(
+            (&again["files_listed"], &again["records"], &again["rows"]),
+            (&json!(6), &json!(16), &json!(16))
+        );
+        assert_eq!(again["digests"]["two"]["files_listed"], json!(2));
+    }
+}
