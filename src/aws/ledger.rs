@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
 
 /// How long entries are kept: longer than anyone replays or verifies a year's logs.
-const KEPT_SECONDS: i64 = 400 * 24 * 60 * 60;
+pub(super) const KEPT_SECONDS: i64 = 400 * 24 * 60 * 60;
 
 /// Why an entry was not written or read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub trait Ledger: Send + Sync + 'static {
 
 /// A table of `DynamoDB`.
 pub struct DynamoLedger {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 impl DynamoLedger {
@@ -94,15 +94,15 @@ impl Ledger for DynamoLedger {
     }
 }
 
-fn unavailable(code: Option<&str>) -> LedgerError {
+pub(super) fn unavailable(code: Option<&str>) -> LedgerError {
     LedgerError::Unavailable { code: code.unwrap_or("no answer").to_owned() }
 }
 
-fn text(text: &str) -> AttributeValue {
+pub(super) fn text(text: &str) -> AttributeValue {
     AttributeValue::S(text.to_owned())
 }
 
-fn number(number: u64) -> AttributeValue {
+pub(super) fn number(number: u64) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
@@ -171,7 +171,7 @@ fn spans_of(value: &AttributeValue) -> Option<BTreeMap<u64, (u64, Counts)>> {
     spans.collect()
 }
 
-fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, LedgerError> {
+pub(super) fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, LedgerError> {
     let string = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let time = |name: &str| string(name).and_then(|text| text.parse::<Timestamp>().ok());
     let count = |name: &str| {

@@ -1,5 +1,6 @@
 //! The AWS wing: objects of S3, queues, the ledger, and what proves who we are; a trait beside each implementation.
 
+mod archive;
 #[cfg(feature = "cli")]
 mod bucket;
 mod credential;
@@ -9,7 +10,9 @@ mod inspection;
 mod ledger;
 #[cfg(feature = "cli")]
 mod mailbox;
+mod notes;
 mod objects;
+mod public_keys;
 mod queues;
 #[cfg(feature = "cli")]
 mod writing;
@@ -21,6 +24,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use rustls::{ClientConfig, RootCertStore};
 
+pub use archive::{Archive, Mark, Stored, Versions};
 #[cfg(feature = "cli")]
 pub use bucket::{Bucket, BucketError, Listed, Page};
 pub use credential::{AzureProofs, Secrets};
@@ -31,7 +35,9 @@ pub use inspection::{
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{MOST_MESSAGES, Mailbox, MailboxError, Received, Refusals, SqsMailbox};
+pub use notes::{Note, Notes};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
+pub use public_keys::{CloudTrailKeys, KeyError, PublicKeys};
 pub use queues::{Queue, QueueError, SqsQueue};
 #[cfg(feature = "cli")]
 pub use writing::Writing;

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -32,6 +33,12 @@ pub enum ReadError {
         /// The code.
         code: String,
     },
+    /// 403 where a bucket's versions are listed: likewise.
+    #[error("AWS denies listing the bucket ({code}): the function's role needs s3:ListBucketVersions on it")]
+    NotListed {
+        /// The code.
+        code: String,
+    },
     /// The bucket is not one of `ALLOWED_BUCKETS`.
     #[error("the bucket is not in ALLOWED_BUCKETS")]
     NotAllowed,
@@ -49,7 +56,7 @@ impl ReadError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Unavailable { .. } => Disposition::Retryable { after: None },
-            Self::Denied { .. } => Disposition::Permanent(Reason::AccessDenied),
+            Self::Denied { .. } | Self::NotListed { .. } => Disposition::Permanent(Reason::AccessDenied),
             Self::NotAllowed => Disposition::Poison(Reason::AccessDenied),
             Self::Gone { .. } => Disposition::Poison(Reason::NotFound),
         }
@@ -76,7 +83,7 @@ pub trait ObjectReader: Send + Sync + 'static {
 
 /// Objects of S3.
 pub struct S3Objects {
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl S3Objects {
@@ -97,6 +104,17 @@ impl ObjectReader for S3Objects {
     type Chunks = S3Chunks;
 
     async fn open(&self, object: &ObjectRef) -> Result<(ObjectRef, S3Chunks), ReadError> {
+        let (pinned, chunks, _) = self.open_with_metadata(object).await?;
+        Ok((pinned, chunks))
+    }
+}
+
+impl S3Objects {
+    /// Opens an object; the metadata that its writer gave it comes along.
+    pub(super) async fn open_with_metadata(
+        &self,
+        object: &ObjectRef,
+    ) -> Result<(ObjectRef, S3Chunks, HashMap<String, String>), ReadError> {
         let output = get(&self.client, object, 0).await?;
         let etag = output.e_tag().map(|etag| etag.trim_matches('"').to_owned());
         let pinned = ObjectRef {
@@ -111,7 +129,7 @@ impl ObjectReader for S3Objects {
             position: 0,
             breaks: 0,
         };
-        Ok((pinned, chunks))
+        Ok((pinned, chunks, output.metadata.unwrap_or_default()))
     }
 }
 
@@ -157,7 +175,7 @@ async fn get(client: &Client, object: &ObjectRef, from: u64) -> Result<GetObject
     request.send().await.map_err(|error| classify(&error))
 }
 
-fn classify<E: ProvideErrorMetadata>(
+pub(super) fn classify<E: ProvideErrorMetadata>(
     error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
 ) -> ReadError {
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());

@@ -41,6 +41,31 @@ impl Key {
         Self::new(&["letter", id])
     }
 
+    /// A digest that was checked.
+    #[must_use]
+    pub fn link(bucket: &str, key: &str) -> Self {
+        Self::new(&["link", bucket, key])
+    }
+
+    /// A chain of digests; the organization is that of an organization's trail.
+    #[must_use]
+    pub fn chain(
+        account: &str,
+        region: &str,
+        home_region: &str,
+        trail: &str,
+        organization: Option<&str>,
+    ) -> Self {
+        let parts = ["chain", account, region, home_region, trail].into_iter().chain(organization);
+        Self::new(&parts.collect::<Vec<_>>())
+    }
+
+    /// The account of an hour, which is written `yyyy-mm-ddThh`.
+    #[must_use]
+    pub fn hour(account: &str, region: &str, hour: &str) -> Self {
+        Self::new(&["hour", account, region, hour])
+    }
+
     /// The key as it is kept.
     #[must_use]
     pub fn as_str(&self) -> &str {

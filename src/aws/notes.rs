@@ -1,0 +1,153 @@
+//! What the ledger remembers beside deliveries: entries looked up by the hundred, and notes of any form.
+//!
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>: a hundred keys a call, and what
+//! is left over is asked for again. A note's members are its item's attributes.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use jiff::Timestamp;
+use serde_json::{Map, Number, Value};
+use tokio::time::sleep;
+
+use super::ledger::{DynamoLedger, KEPT_SECONDS, LedgerError, entry_of, number, text, unavailable};
+use crate::delivery::{Entry, Key};
+
+/// The most keys of one call.
+const MOST_KEYS: usize = 100;
+/// How often what is left over is asked for again before the whole must come again.
+const MOST_REST: u32 = 6;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+/// An item that is no delivery's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Note {
+    /// Counts the changes; 0 where none is kept.
+    pub version: u64,
+    /// Its members.
+    pub content: Map<String, Value>,
+}
+
+/// Where such things are remembered.
+pub trait Notes: Send + Sync + 'static {
+    /// The entries that stand under these keys; what was written a moment ago may not show yet.
+    fn entries(
+        &self,
+        keys: &[Key],
+    ) -> impl Future<Output = Result<HashMap<String, Entry>, LedgerError>> + Send;
+
+    /// The note that stands there.
+    fn note(&self, key: &Key) -> impl Future<Output = Result<Note, LedgerError>> + Send;
+
+    /// Writes a note in the place of the one that has this one's version.
+    fn write_note(&self, key: &Key, note: &Note) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+impl Notes for DynamoLedger {
+    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
+        let mut found = HashMap::new();
+        for keys in keys.chunks(MOST_KEYS) {
+            let keys = keys.iter().map(|key| HashMap::from([("pk".to_owned(), text(key.as_str()))]));
+            let asked = KeysAndAttributes::builder().set_keys(Some(keys.collect())).build();
+            let mut left = Some(asked.map_err(|_| unavailable(None))?);
+            let mut round = 0;
+            while let Some(asked) = left {
+                if round > 0 {
+                    sleep(FIRST_WAIT * 2_u32.pow(round)).await;
+                }
+                if round > MOST_REST {
+                    return Err(unavailable(Some("keys are left over")));
+                }
+                round += 1;
+                let read = self.client.batch_get_item().request_items(&self.table, asked).send().await;
+                let mut output = read.map_err(|error| unavailable(error.code()))?;
+                for item in output.responses.iter().flat_map(HashMap::values).flatten() {
+                    let key = item.get("pk").and_then(|key| key.as_s().ok());
+                    found.insert(key.cloned().unwrap_or_default(), entry_of(item)?);
+                }
+                left = output.unprocessed_keys.as_mut().and_then(|rest| rest.remove(&self.table));
+            }
+        }
+        Ok(found)
+    }
+
+    async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let output = request.key("pk", text(key.as_str())).send().await;
+        let Some(item) = output.map_err(|error| unavailable(error.code()))?.item else {
+            return Ok(Note::default());
+        };
+        let mut content: Map<_, _> = item.into_iter().map(|(name, value)| (name, value_of(value))).collect();
+        let version = content.remove("version").and_then(|version| version.as_u64()).unwrap_or_default();
+        content.retain(|name, _| name != "pk" && name != "expires_at");
+        Ok(Note { version, content })
+    }
+
+    async fn write_note(&self, key: &Key, note: &Note) -> Result<(), LedgerError> {
+        let now = Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        let mut item: HashMap<_, _> =
+            note.content.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
+        item.insert("pk".to_owned(), text(key.as_str()));
+        item.insert("version".to_owned(), number(note.version + 1));
+        item.insert("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs()));
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = if note.version == 0 {
+            request.condition_expression("attribute_not_exists(pk)")
+        } else {
+            request
+                .condition_expression("#version = :version")
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":version", number(note.version))
+        };
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.code() {
+                Some("ConditionalCheckFailedException") => Err(LedgerError::Conflict(None)),
+                code => Err(unavailable(code)),
+            },
+        }
+    }
+}
+
+/// A value of JSON as an attribute. Notes are ours, and nest by two.
+fn attribute(value: &Value) -> AttributeValue {
+    match value {
+        Value::Null => AttributeValue::Null(true),
+        Value::Bool(value) => AttributeValue::Bool(*value),
+        Value::Number(number) => AttributeValue::N(number.to_string()),
+        Value::String(value) => text(value),
+        Value::Array(values) => AttributeValue::L(values.iter().map(attribute).collect()),
+        Value::Object(members) => {
+            AttributeValue::M(members.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
+        }
+    }
+}
+
+fn value_of(attribute: AttributeValue) -> Value {
+    match attribute {
+        AttributeValue::Bool(value) => Value::Bool(value),
+        AttributeValue::N(number) => number.parse::<Number>().map_or(Value::Null, Value::Number),
+        AttributeValue::S(value) => Value::String(value),
+        AttributeValue::L(values) => values.into_iter().map(value_of).collect(),
+        AttributeValue::M(members) => {
+            members.into_iter().map(|(name, value)| (name, value_of(value))).collect()
+        }
+        // Nothing of ours.
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_note_reads_as_it_was_written() {
+        let note = json!({"a": "x", "b": 7, "c": {"d": {"e": 0}}, "f": [true, "y"], "g": null});
+        assert_eq!(value_of(attribute(&note)), note);
+    }
+}
