@@ -10,13 +10,12 @@ use libdeflater::{CompressionLvl, Compressor};
 
 use super::Failure;
 use super::cost::Cost;
-
-/// The default of `SENTINEL_MAX_REQUEST_BYTES`.
-const BODY_BYTES: usize = 1_000_000;
+use super::ours::CHUNK_BYTES;
+use super::stages::BODY_BYTES;
 
 pub(super) fn run(path: &Path, level: u32) -> Result<Cost, Failure> {
     let began = Instant::now();
-    let mut inflated = MultiGzDecoder::new(std::io::BufReader::with_capacity(64 * 1024, File::open(path)?));
+    let mut inflated = MultiGzDecoder::new(std::io::BufReader::with_capacity(CHUNK_BYTES, File::open(path)?));
     let mut compressor =
         Compressor::new(CompressionLvl::new(i32::try_from(level)?).map_err(|_| "no such compression level")?);
     let mut body = vec![0; BODY_BYTES];

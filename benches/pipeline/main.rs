@@ -1,16 +1,18 @@
-//! The whole pipeline over a generated trail, beside the bound: inflating and deflating the same bytes with no work in
-//! between.
+//! The pipeline over generated trails, whole and stage by stage, beside the bound: inflating and deflating the same
+//! bytes with no work in between.
 //!
-//! Each runs in a process of its own, whose processor time and peak memory the system counts. The pipeline is the
-//! product's, from an object's chunks to the posts; what it posts to stands in this process and swallows it.
-//! `BENCH_MB` sets the trail's uncompressed size, `SENTINEL_COMPRESSION_LEVEL` the level.
+//! Each part runs in a process of its own, whose processor time and peak memory the system counts; the best of
+//! `BENCH_RUNS` counts. The pipeline is the product's, from an object's chunks to the posts; what it posts to stands in
+//! this process and swallows it. `BENCH_MB` sets a trail's uncompressed size, `BENCH_TRAILS` picks some.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
 mod bound;
+mod corpus;
 mod cost;
 mod endpoint;
 mod ours;
+mod stages;
 mod trail;
 
 use std::error::Error;
@@ -18,24 +20,34 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cost::Cost;
+use trail::Kind;
 
-/// Which part a process of this program plays; none for the one that starts the others.
+/// Which part a process of this program plays, and at which level; none for the one that starts the others.
 const PART: &str = "BENCH_PART";
+const LEVEL: &str = "BENCH_LEVEL";
 const SEED: u64 = 20_260_102;
+/// The levels that are measured, and how much of the bound each is to reach.
+const LEVELS: [(u32, f64); 2] = [(6, 0.88), (1, 0.80)];
 
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
-    let level = setting("SENTINEL_COMPRESSION_LEVEL", 6)?;
-    let megabytes = setting("BENCH_MB", 1000)?;
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("trail-{SEED}-{megabytes}.json.gz"));
-    match std::env::var(PART).ok().as_deref() {
-        None => {
-            compare(&path, u64::from(megabytes) * 1_000_000)?;
-        }
-        Some("bound") => println!("{}", bound::run(&path, level)?.to_line()),
-        Some(endpoint) => println!("{}", ours::run(&path, level, endpoint)?.to_line()),
-    }
+    let Ok(part) = std::env::var(PART) else { return all() };
+    let path = PathBuf::from(std::env::args().nth(1).ok_or("no file is named")?);
+    let level = setting(LEVEL, 6)?;
+    let cost = match part.as_str() {
+        "bound" => bound::run(&path, level)?,
+        "inflate" => stages::inflate(&path)?,
+        "frame" => stages::frame(&path)?,
+        "rows" => stages::rows(&path)?,
+        "rows, ordinary" => stages::ordinary_rows(&path)?,
+        "deflate" => stages::deflate(&path, level)?,
+        endpoint => match endpoint.strip_prefix("ledger ") {
+            Some(endpoint) => ours::run(&path, level, endpoint, true)?,
+            None => ours::run(&path, level, endpoint, false)?,
+        },
+    };
+    println!("{}", cost.to_line());
     Ok(())
 }
 
@@ -46,46 +58,101 @@ fn setting(name: &str, default: u32) -> Result<u32, Failure> {
     }
 }
 
-fn compare(path: &Path, bytes: u64) -> Result<(), Failure> {
-    if !path.exists() {
-        eprintln!("generating a trail of {} MB", bytes / 1_000_000);
-        trail::generate(path, bytes, SEED)?;
-    }
+fn all() -> Result<(), Failure> {
+    let bytes = u64::from(setting("BENCH_MB", 1000)?) * 1_000_000;
+    let picked = std::env::var("BENCH_TRAILS").unwrap_or_default();
     let endpoint = endpoint::start()?;
-    let bound = run("bound")?;
-    let ours = Cost { bytes_in: bound.bytes_in, ..run(&endpoint)? };
-    println!(
-        "{:10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "", "MB in", "MB out", "CPU s", "MB/CPU s", "wall s", "RSS MB"
-    );
-    for (name, cost) in [("bound", &bound), ("pipeline", &ours)] {
-        println!(
-            "{name:10} {:9.1} {:9.1} {:9.2} {:9.1} {:9.2} {:9.1}",
-            megabytes(cost.bytes_in),
-            megabytes(cost.bytes_out),
-            cost.cpu_seconds,
-            megabytes(cost.bytes_in) / cost.cpu_seconds,
-            cost.wall_seconds,
-            megabytes(cost.peak_rss_bytes),
-        );
+    for kind in Kind::ALL {
+        if picked.is_empty() || picked.split(' ').any(|name| name == kind.name()) {
+            measure(kind.name(), &generated(kind, bytes)?, &endpoint)?;
+        }
     }
-    println!(
-        "{} records; pipeline : bound = {:.2} in CPU",
-        ours.records,
-        ours.cpu_seconds / bound.cpu_seconds
-    );
+    if picked.is_empty() || picked.contains("corpus") {
+        match corpus::collect(bytes)? {
+            Some(path) => measure("corpus", &path, &endpoint)?,
+            None => println!("\ncorpus: skipped, ../shared/corpus is not here"),
+        }
+    }
     Ok(())
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+/// A trail of that kind and size; its times are yesterday's, as near to now as those of a function's files.
+fn generated(kind: Kind, bytes: u64) -> Result<PathBuf, Failure> {
+    const DAY: i64 = 24 * 60 * 60;
+    let day = jiff::Timestamp::now().as_second() / DAY;
+    let name = format!("trail-{}-{SEED}-{day}-{bytes}.json.gz", kind.name());
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if !path.exists() {
+        eprintln!("generating a trail of {} MB: {}", bytes / 1_000_000, kind.name());
+        trail::generate(&path, kind, bytes, SEED, day * DAY - DAY / 2)?;
+    }
+    Ok(path)
+}
+
+fn measure(name: &str, path: &Path, endpoint: &str) -> Result<(), Failure> {
+    let bound = best(path, "bound", 6)?;
+    let (bytes_in, records) = (bound.bytes_in, best(path, "rows", 6)?.records);
+    println!("\n{name}: {:.1} MB, {records} records", megabytes(bytes_in));
+    println!(
+        "{:24} {:>9} {:>11} {:>9} {:>10} {:>7} {:>7}",
+        "", "MB/CPU s", "records/s", "CPU s", "out : in", "RSS MB", "bound"
+    );
+    let show = |part: &str, cost: &Cost, of: Option<&Cost>| {
+        let share =
+            of.map_or(String::new(), |of| format!("{:.0} %", 100.0 * of.cpu_seconds / cost.cpu_seconds));
+        println!(
+            "{part:24} {:9.1} {:11.0} {:9.2} {:10.3} {:7.1} {share:>7}",
+            megabytes(bytes_in) / cost.cpu_seconds,
+            float(records) / cost.cpu_seconds,
+            cost.cpu_seconds,
+            float(cost.bytes_out) / float(bytes_in),
+            megabytes(cost.peak_rss_bytes),
+        );
+    };
+    for part in ["inflate", "frame", "rows", "rows, ordinary"] {
+        show(part, &best(path, part, 6)?, None);
+    }
+    for (level, wanted) in LEVELS {
+        let bound = best(path, "bound", level)?;
+        show(&format!("deflate, level {level}"), &best(path, "deflate", level)?, None);
+        show(&format!("bound, level {level}"), &bound, None);
+        let ours = best(path, endpoint, level)?;
+        show(&format!("pipeline, level {level}"), &ours, Some(&bound));
+        show(
+            &format!("the same with ledger, {level}"),
+            &best(path, &format!("ledger {endpoint}"), level)?,
+            Some(&bound),
+        );
+        let reached = bound.cpu_seconds / ours.cpu_seconds >= wanted;
+        println!("{:.0} % of the bound: {}", 100.0 * wanted, if reached { "reached" } else { "NOT reached" });
+    }
+    Ok(())
+}
+
+/// The cheapest of some runs of one part.
+fn best(path: &Path, part: &str, level: u32) -> Result<Cost, Failure> {
+    let runs = setting("BENCH_RUNS", 3)?;
+    let costs: Result<Vec<_>, _> = (0..runs.max(1)).map(|_| run(path, part, level)).collect();
+    costs?
+        .into_iter()
+        .min_by(|one, other| one.cpu_seconds.total_cmp(&other.cpu_seconds))
+        .ok_or_else(|| "no run".into())
 }
 
 /// Runs one part in a process of its own.
-fn run(part: &str) -> Result<Cost, Failure> {
-    let output = Command::new(std::env::current_exe()?).env(PART, part).output()?;
+fn run(path: &Path, part: &str, level: u32) -> Result<Cost, Failure> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.arg(path).env(PART, part).env(LEVEL, level.to_string()).output()?;
     let text = String::from_utf8(output.stdout)?;
     Cost::parse(text.trim())
         .ok_or_else(|| format!("{part}: {text}{}", String::from_utf8_lossy(&output.stderr)).into())
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    float(bytes) / 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with a few digits")]
+fn float(number: u64) -> f64 {
+    number as f64
 }

@@ -1,18 +1,20 @@
 //! The product: an object's chunks → rows → posts, by the pipeline that the function runs.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sentinel_forwarder::aws::{
-    Chunks, DynamoLedger, ObjectReader, Queue, QueueError, ReadError, http_client,
+    Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, http_client,
 };
 use sentinel_forwarder::config::{Api, Config};
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
+use sentinel_forwarder::delivery::{Entry, Key};
 use sentinel_forwarder::forward::{Attempt, Forwarder, Limits};
 use sentinel_forwarder::report::Tally;
 use sentinel_forwarder::sentinel::LogsIngestionSink;
@@ -23,7 +25,7 @@ use super::Failure;
 use super::cost::Cost;
 
 /// About what S3's client hands out at a time.
-const CHUNK_BYTES: usize = 64 * 1024;
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 const RULE: &str = "dcr-00000000000000000000000000000000";
 
@@ -77,14 +79,31 @@ impl Queue for NoLetters {
     }
 }
 
-pub(super) fn run(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(forward(path, level, endpoint))
+/// A ledger that remembers in memory: what a file's content is hashed for, without the calls.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<String, Entry>>);
+
+impl Ledger for Memory {
+    async fn write(&self, key: &Key, entry: &Entry) -> Result<(), LedgerError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.as_str().to_owned(), entry.clone());
+        Ok(())
+    }
+
+    async fn read(&self, key: &Key) -> Result<Option<Entry>, LedgerError> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_str()).cloned())
+    }
 }
 
-async fn forward(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failure> {
+pub(super) fn run(path: &Path, level: u32, endpoint: &str, with_ledger: bool) -> Result<Cost, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(forward(
+        path,
+        level,
+        endpoint,
+        with_ledger.then(Memory::default),
+    ))
+}
+
+async fn forward(path: &Path, level: u32, endpoint: &str, ledger: Option<Memory>) -> Result<Cost, Failure> {
     let began = Instant::now();
     // As many rules as keep the limits of each out of it.
     let rules = [RULE; 8].join(",");
@@ -105,7 +124,7 @@ async fn forward(path: &Path, level: u32, endpoint: &str) -> Result<Cost, Failur
         max_concurrency: config.max_concurrency,
         allowed_buckets: None,
     };
-    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, None::<DynamoLedger>, limits);
+    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, ledger, limits);
     let object = ObjectRef {
         bucket: "b".to_owned(),
         key: "AWSLogs/111122223333/CloudTrail/eu-west-1/trail.json.gz".to_owned(),
