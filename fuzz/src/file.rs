@@ -2,14 +2,17 @@
 //!
 //! The input is a header that says so, then the content; a header of zeros is the content as it is.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jiff::Timestamp;
 use peak_alloc::PeakAlloc;
 use sentinel_forwarder::decode::{DecodeError, Decoder, Flaw, Format, MAX_RECORD_BYTES, Step};
+use sentinel_forwarder::table::PlainMapper;
 use sha2::{Digest as _, Sha256};
 
 #[global_allocator]
@@ -20,6 +23,9 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 const MAX_MEMORY_BYTES: usize = 2 * MAX_RECORD_BYTES;
 /// The most bytes that runs are written out to: two of the longest, which no bounded memory holds.
 const MAX_CONTENT_BYTES: usize = 2 * MAX_RECORD_BYTES + 65_536;
+
+/// Room for the rows of most records.
+const MAX_ROW_BYTES: usize = 1 << 17;
 
 /// A log file.
 #[derive(Arbitrary, Debug)]
@@ -116,10 +122,10 @@ impl File<'_> {
     }
 
     /// Decodes the file and its content, and checks what holds for all formats: nothing depends on how the bytes are
-    /// cut or packed, records are counted from 0, memory is bounded. Returns what came out of the content.
+    /// cut or packed, or on whether plain records are taken where they stand; records are counted from 0, memory is bounded. Returns what came out of the content.
     #[must_use]
     pub fn decode(&self, content: &[u8], format: Option<Format>) -> Outcome {
-        let of_content = decode(format, [Bytes::copy_from_slice(content)]);
+        let of_content = decode(format, [Bytes::copy_from_slice(content)], false);
         let is_gzip = content.starts_with(b"\x1f\x8b");
         if !is_gzip && let Some((bytes, sha256)) = &of_content.read {
             assert_eq!(*bytes, content.len() as u64);
@@ -127,11 +133,11 @@ impl File<'_> {
         }
 
         let packed = self.packed(content);
-        let cut = decode(format, self.cut(&packed));
+        let cut = decode(format, self.cut(&packed), true);
         if matches!(self.packing, Packing::Plain) {
             assert_eq!(cut, of_content, "cut and whole");
         } else {
-            let whole = decode(format, [packed.clone()]);
+            let whole = decode(format, [packed.clone()], false);
             assert_eq!(cut, whole, "cut and whole");
             if !is_gzip && matches!(self.packing, Packing::Gzip | Packing::Members { .. }) {
                 assert_eq!(whole, of_content, "packed and plain");
@@ -148,7 +154,7 @@ impl File<'_> {
         ALLOCATOR.reset_peak_usage();
         let largest = self.cut(packed).map(|chunk| chunk.len()).max().unwrap_or(0);
         let mut decoder = Decoder::new(format);
-        let _ = run(&mut decoder, self.cut(packed), |_| ());
+        let _ = run(&mut decoder, self.cut(packed), |_, _| None, |_| ());
         let used = ALLOCATOR.peak_usage() - before;
         assert!(used <= MAX_MEMORY_BYTES + 2 * largest, "{used} bytes of memory");
     }
@@ -196,24 +202,29 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.write_all(content).and_then(|()| encoder.finish()).expect("a vector takes all")
 }
 
-fn decode(format: Option<Format>, chunks: impl IntoIterator<Item = Bytes>) -> Outcome {
+fn decode(format: Option<Format>, chunks: impl IntoIterator<Item = Bytes>, takes: bool) -> Outcome {
     let mut decoder = Decoder::new(format).hashing();
-    let (mut found, mut recognised) = (Vec::new(), None);
-    let end = run(&mut decoder, chunks, |step| match step {
-        Step::Record(record) => {
-            assert_eq!(record.index, found.len() as u64);
-            found.push(Found::Record(record.json.to_vec()));
-        }
-        Step::Flawed { index, flaw } => {
-            assert_eq!(*index, found.len() as u64);
-            found.push(Found::Flawed(*flaw));
-        }
+    let (found, mut recognised) = (RefCell::new(Vec::new()), None);
+    let note = |index: u64, new: Found| {
+        assert_eq!(index, found.borrow().len() as u64);
+        found.borrow_mut().push(new);
+    };
+    let (mut mapper, mut row) = (PlainMapper::default(), vec![0; if takes { MAX_ROW_BYTES } else { 0 }]);
+    let take = |index: u64, text: &[u8]| {
+        let row = takes.then(|| mapper.map(text, Timestamp::UNIX_EPOCH, &mut row)).flatten()?;
+        note(index, Found::Record(text[..row.read].to_vec()));
+        Some(row.read)
+    };
+    let end = run(&mut decoder, chunks, take, |step| match step {
+        Step::Record(record) => note(record.index, Found::Record(record.json.to_vec())),
+        Step::Flawed { index, flaw } => note(*index, Found::Flawed(*flaw)),
         Step::Recognised(told) => {
-            assert!(format.is_none() && recognised.is_none() && found.is_empty());
+            assert!(format.is_none() && recognised.is_none() && found.borrow().is_empty());
             recognised = Some(*told);
         }
         _ => {}
     });
+    let found = found.into_inner();
     let next_index = decoder.next_index();
     assert_eq!(next_index, found.len() as u64);
     let bytes = decoder.bytes_inflated();
@@ -225,12 +236,13 @@ fn decode(format: Option<Format>, chunks: impl IntoIterator<Item = Bytes>) -> Ou
 fn run(
     decoder: &mut Decoder,
     chunks: impl IntoIterator<Item = Bytes>,
+    mut take: impl FnMut(u64, &[u8]) -> Option<usize>,
     mut each: impl FnMut(&Step<'_>),
 ) -> Result<End, DecodeError> {
     let mut chunks = chunks.into_iter();
     let mut ended = false;
     loop {
-        let step = decoder.next()?;
+        let step = decoder.next_or_taken(&mut take)?;
         each(&step);
         match step {
             Step::Starved => {
@@ -244,7 +256,7 @@ fn run(
             }
             Step::End => return Ok(End::Whole),
             Step::Unclaimed => return Ok(End::Unclaimed),
-            Step::Record(_) | Step::Flawed { .. } | Step::Recognised(_) => {}
+            Step::Record(_) | Step::Taken | Step::Flawed { .. } | Step::Recognised(_) => {}
         }
     }
 }
