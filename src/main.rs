@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -45,15 +46,31 @@ async fn build() -> Result<Function, Error> {
     let config = Config::from_env()?;
     let client = http_client()?;
     let aws = sdk_config(client.clone()).await;
-    let forwarder = wiring::pipeline(&config, client, &aws).await?;
+    let sink = wiring::sink(&config, client, &aws);
+    tokio::spawn(fetch_ahead(sink.clone()));
+    let forwarder = wiring::pipeline(&config, sink, &aws);
     Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
+}
+
+/// By how much the first poll goes before what is fetched ahead: it leaves within a millisecond of the runtime's start,
+/// here. Where no invocation is waiting Lambda freezes the function at once, and then no exchange is under way.
+const HEAD_START: Duration = Duration::from_millis(5);
+
+/// Fetches what the first upload has to show while the first invocation comes and its file is read.
+///
+/// The first poll waits for none of it: Entra may be down, and what comes in the meantime need not know. The clients are
+/// built before it, since a start has a whole processor, and an invocation with 128 MB a fourteenth.
+async fn fetch_ahead(sink: Sink<AzureProofs>) {
+    tokio::time::sleep(HEAD_START).await;
+    sink.fetch_ahead().await;
 }
 
 async fn run(handler: Function) -> Result<(), Error> {
     let handler = Arc::new(handler);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
-        async move { answer(&handler, event).await }
+        // On the heap: the runtime's layers need not carry about a future as large as this.
+        Box::pin(async move { answer(&handler, event).await })
     }))
     .await
 }

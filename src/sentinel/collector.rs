@@ -11,10 +11,13 @@ use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use reqwest::Client;
+use secrecy::ExposeSecret;
 use sha2::Sha256;
+use tokio::sync::OnceCell;
 
 use super::ingestion::{ask_again, kind_of, taken};
-use super::{LogSink, UploadCosts, UploadError};
+use super::{ExchangeError, LogSink, UploadCosts, UploadError};
+use crate::credential::{Proof, ProofSource};
 use crate::deadline::Deadline;
 use crate::table::{TIME_GENERATED, Table};
 
@@ -76,5 +79,53 @@ impl LogSink for DataCollectorSink {
     ) -> (UploadCosts, Result<(), UploadError>) {
         let body = Bytes::copy_from_slice(body);
         ask_again(deadline, body.len() as u64, || self.post(table, &body)).await
+    }
+}
+
+/// Such a sink, whose key is fetched when it is first needed.
+pub struct LateCollectorSink<P> {
+    client: Client,
+    endpoint: String,
+    workspace_id: String,
+    keys: P,
+    sink: OnceCell<DataCollectorSink>,
+}
+
+impl<P: ProofSource> LateCollectorSink<P> {
+    /// A sink for a workspace; its key is the secret of the source.
+    pub const fn new(client: Client, endpoint: String, workspace_id: String, keys: P) -> Self {
+        Self { client, endpoint, workspace_id, keys, sink: OnceCell::const_new() }
+    }
+
+    /// The sink with its key. Those who ask meanwhile wait for the same key.
+    ///
+    /// # Errors
+    /// If there is no key to be had for now, or none at all.
+    pub(super) async fn sink(&self) -> Result<&DataCollectorSink, UploadError> {
+        let unfit = || UploadError::Unauthorized { what: "the workspace's key is no base64".to_owned() };
+        let made = self.sink.get_or_try_init(async || {
+            let proof = self.keys.proof().await.map_err(ExchangeError::from)?;
+            let Proof::Secret(key) = proof else { return Err(unfit()) };
+            let (endpoint, workspace_id) = (self.endpoint.clone(), self.workspace_id.clone());
+            DataCollectorSink::new(self.client.clone(), endpoint, workspace_id, key.expose_secret())
+                .ok_or_else(unfit)
+        });
+        made.await
+    }
+}
+
+impl<P: ProofSource + 'static> LogSink for LateCollectorSink<P> {
+    fn rests(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn upload(
+        &self,
+        table: Table,
+        body: &[u8],
+        deadline: Deadline,
+    ) -> (UploadCosts, Result<(), UploadError>) {
+        let body = Bytes::copy_from_slice(body);
+        ask_again(deadline, body.len() as u64, || async { self.sink().await?.post(table, &body).await }).await
     }
 }

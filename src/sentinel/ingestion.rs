@@ -43,6 +43,11 @@ impl<P: ProofSource> LogsIngestionSink<P> {
         Self { client, streams, tokens, gzip, rules }
     }
 
+    /// Fetches a token ahead.
+    pub(super) async fn fetch_ahead(&self) -> Result<(), UploadError> {
+        self.tokens.token().await.map(drop)
+    }
+
     fn url(&self, rule: &DataCollectionRule, table: Table) -> String {
         let stream = self.streams.get(&table).map_or("", String::as_str);
         let (endpoint, id) = (&rule.endpoint, &rule.dcr_immutable_id);

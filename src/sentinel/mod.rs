@@ -12,17 +12,21 @@ mod retry;
 mod rules;
 mod token;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
+use tokio::time::timeout;
+use tracing::info;
 
 pub use certificate::Certificate;
-pub use collector::DataCollectorSink;
+pub use collector::{DataCollectorSink, LateCollectorSink};
 #[cfg(feature = "cli")]
 pub use greeting::{Greeting, greet, tenant_url};
 pub use ingestion::LogsIngestionSink;
 pub use token::{ExchangeError, TokenCache};
 
+use crate::credential::ProofSource;
 use crate::deadline::Deadline;
 use crate::failure::{Disposition, Reason};
 use crate::table::Table;
@@ -152,15 +156,47 @@ pub trait LogSink: Send + Sync + 'static {
     ) -> impl Future<Output = (UploadCosts, Result<(), UploadError>)> + Send;
 }
 
-/// Either API behind one name.
+/// How long fetching ahead may take. A token takes a fraction of a second; but Lambda freezes a function that has
+/// nothing to do, and the answer to an exchange that was under way may have been lost meanwhile. The first upload waits
+/// no longer for it than this, and then asks for itself.
+const FETCH_AHEAD: Duration = Duration::from_secs(3);
+
+/// Either API behind one name; a clone is the same sink.
 pub enum Sink<P> {
     /// The Logs Ingestion API.
-    LogsIngestion(LogsIngestionSink<P>),
+    LogsIngestion(Arc<LogsIngestionSink<P>>),
     /// The legacy API.
-    DataCollector(DataCollectorSink),
+    DataCollector(Arc<LateCollectorSink<P>>),
 }
 
-impl<P: crate::credential::ProofSource + 'static> LogSink for Sink<P> {
+impl<P> Clone for Sink<P> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::LogsIngestion(sink) => Self::LogsIngestion(Arc::clone(sink)),
+            Self::DataCollector(sink) => Self::DataCollector(Arc::clone(sink)),
+        }
+    }
+}
+
+impl<P: ProofSource> Sink<P> {
+    /// Fetches ahead what an upload has to show: a token, or the workspace's key. An upload that needs it meanwhile
+    /// waits for the same answer. A failure is none yet: the first upload asks again.
+    pub async fn fetch_ahead(&self) {
+        let fetched = timeout(FETCH_AHEAD, async {
+            match self {
+                Self::LogsIngestion(sink) => sink.fetch_ahead().await,
+                Self::DataCollector(sink) => sink.sink().await.map(drop),
+            }
+        });
+        match fetched.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => info!(%error, "the first upload asks to be let in again"),
+            Err(_) => info!(error = "no answer in time", "the first upload asks to be let in again"),
+        }
+    }
+}
+
+impl<P: ProofSource + 'static> LogSink for Sink<P> {
     fn rests(&self) -> Option<Duration> {
         match self {
             Self::LogsIngestion(sink) => sink.rests(),

@@ -85,7 +85,8 @@ async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
                 place.carry(&ByQueue::new(queue, name, files_per_second), &mut state, &told).await
             }
             Way::Direct { config } => {
-                let forwarder = wiring::pipeline(&config, client, &aws).await?;
+                let sink = wiring::sink(&config, client, &aws);
+                let forwarder = wiring::pipeline(&config, sink, &aws);
                 let direct = Direct::new(forwarder, name, arguments.concurrency.into(), stop.subscribe());
                 place.carry(&direct, &mut state, &told).await
             }
