@@ -101,34 +101,29 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         Ok((answer, tally))
     }
 
+    /// What must come again of a queue's messages is hidden, longer each time.
     async fn queue(&self, messages: Vec<Message>, attempt: Attempt) -> (Answer, Tally) {
         let groups = messages.iter().map(|message| {
             let attempt = Attempt { receives: message.receives, ..attempt };
             (&message.items[..], attempt)
         });
-        let mut tally = Tally::default();
+        let (mut tally, mut hidden) = (Tally::default(), Vec::new());
         let mut response = SqsBatchResponse::default();
         for (message, (numbers, result)) in messages.iter().zip(self.all(groups).await) {
             tally.add(numbers);
             let Err(again) = result else { continue };
-            self.postpone(message, &again).await;
+            // Another queue's visibility is its owner's to set.
+            if self.work_queue.is(&message.queue_arn) {
+                hidden.push((message.receipt.as_str(), wait_before(message.receives, again.after)));
+            }
             let mut failure = BatchItemFailure::default();
             failure.item_identifier.clone_from(&message.id);
             response.batch_item_failures.push(failure);
         }
-        (Answer::Queue(response), tally)
-    }
-
-    /// Hides a message that must come again, longer each time.
-    async fn postpone(&self, message: &Message, again: &ComeAgain) {
-        // Another queue's visibility is its owner's to set.
-        if !self.work_queue.is(&message.queue_arn) {
-            return;
-        }
-        let wait = wait_before(message.receives, again.after);
-        if let Err(error) = self.work_queue.hide(&message.receipt, wait).await {
+        if let Err(error) = self.work_queue.hide_all(&hidden).await {
             warn!(%error, "a message comes again after the queue's own time");
         }
+        (Answer::Queue(response), tally)
     }
 
     async fn job(&self, job: Job, attempt: Attempt) -> (Answer, Tally) {
@@ -178,8 +173,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
                 [Item::Object { task, letter: None }] => task.to_json(),
                 _ => payload.to_owned(),
             };
-            self.work_queue.send(&body).await?;
-            tally.continuations += 1;
+            for sent in self.work_queue.send_all(&[body]).await {
+                sent?;
+                tally.continuations += 1;
+            }
         }
         Ok((Answer::Report(tally.report()), tally))
     }
@@ -191,26 +188,30 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
     ) -> Vec<(Tally, Result<(), ComeAgain>)> {
         let items = groups.clone().flat_map(|(items, attempt)| items.iter().map(move |item| (item, attempt)));
         let mut outcomes = self.forwarder.forward_all(items).await.into_iter();
-        let mut all = Vec::new();
-        for (items, _) in groups {
-            let (mut sum, mut result, mut rests) = (Tally::default(), Ok(()), Vec::new());
+        let (mut all, mut rests) = (Vec::new(), Vec::new());
+        for (group, (items, _)) in groups.enumerate() {
+            let (mut sum, mut result, before) = (Tally::default(), Ok(()), rests.len());
             for (tally, outcome) in outcomes.by_ref().take(items.len()) {
                 sum.add(tally);
                 match outcome {
                     Ok(Outcome::Done) => {}
-                    Ok(Outcome::GoesOn(rest)) => rests.push(rest),
+                    Ok(Outcome::GoesOn(rest)) => rests.push((group, rest.to_json())),
                     Err(again) => result = Err(again),
                 }
             }
-            // What comes again brings its rests with it.
-            for rest in rests.iter().filter(|_| result.is_ok()) {
-                if let Err(error) = self.work_queue.send(&rest.to_json()).await {
-                    result = Err(ComeAgain { why: error.to_string(), after: None });
-                    break;
-                }
-                sum.continuations += 1;
+            if result.is_err() {
+                // What comes again brings its rests with it.
+                rests.truncate(before);
             }
             all.push((sum, result));
+        }
+        let (groups, bodies): (Vec<usize>, Vec<String>) = rests.into_iter().unzip();
+        for (group, sent) in groups.into_iter().zip(self.work_queue.send_all(&bodies).await) {
+            let (sum, result) = &mut all[group];
+            match sent {
+                Ok(()) => sum.continuations += 1,
+                Err(error) => *result = Err(ComeAgain { why: error.to_string(), after: None }),
+            }
         }
         all
     }

@@ -66,11 +66,11 @@ impl ProofSource for AnySecret {
 struct NoLetters;
 
 impl Queue for NoLetters {
-    async fn send(&self, body: &str) -> Result<(), QueueError> {
-        Err(QueueError { code: body.to_owned() })
+    async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), QueueError>> {
+        bodies.iter().map(|body| Err(QueueError { code: body.clone() })).collect()
     }
 
-    async fn hide(&self, _: &str, _: Duration) -> Result<(), QueueError> {
+    async fn hide_all(&self, _: &[(&str, Duration)]) -> Result<(), QueueError> {
         Ok(())
     }
 

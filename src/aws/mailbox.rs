@@ -7,19 +7,15 @@ use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
-    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    MessageSystemAttributeName, QueueAttributeName,
 };
 use jiff::Timestamp;
 use thiserror::Error;
 
 use super::inspection::{LookError, classify};
+use super::queues::{Refusals, groups, refusals, send_together, whole_seconds};
 
-/// The most messages of one call
-/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
-pub const MOST_MESSAGES: usize = 10;
-/// The most bytes of one batch: what every queue takes, also one that was limited to it. A longer message goes alone.
-const BATCH_BYTES: usize = 256 * 1024;
 /// A receive that waits asks all servers of the queue, so that an empty answer means an empty queue
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html>).
 const WAIT_SECONDS: i32 = 1;
@@ -83,9 +79,6 @@ pub enum MailboxError {
     },
 }
 
-/// What the calls about single messages answer: for each, nothing or the code by which it was refused.
-pub type Refusals = Vec<Option<String>>;
-
 /// A queue whose messages are worked on.
 pub trait Mailbox {
     /// Up to ten messages, hidden from others for so long. That there are none is sure only if it waited for some.
@@ -138,13 +131,8 @@ impl SqsMailbox {
     }
 
     async fn send_together(&self, bodies: &[&str]) -> Result<Refusals, MailboxError> {
-        let mut request = self.client.send_message_batch().queue_url(&self.url);
-        for (place, body) in bodies.iter().enumerate() {
-            let entry = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(*body);
-            request = request.entries(built(entry.build())?);
-        }
-        let answer = request.send().await.map_err(|error| self.failure(&error, "sqs:SendMessage"))?;
-        Ok(refusals(bodies.len(), answer.failed))
+        let sent = send_together(&self.client, &self.url, bodies).await;
+        sent.map_err(|error| self.failure(&error, "sqs:SendMessage"))
     }
 }
 
@@ -217,22 +205,6 @@ impl Mailbox for SqsMailbox {
     }
 }
 
-/// Consecutive messages that fit into one call each.
-fn groups<'a, 'b>(mut bodies: &'a [&'b str]) -> Vec<&'a [&'b str]> {
-    let mut groups = Vec::new();
-    while !bodies.is_empty() {
-        let mut bytes = 0;
-        let fitting = bodies.iter().take(MOST_MESSAGES).take_while(|body| {
-            bytes += body.len();
-            bytes <= BATCH_BYTES
-        });
-        let (group, rest) = bodies.split_at(fitting.count().max(1));
-        groups.push(group);
-        bodies = rest;
-    }
-    groups
-}
-
 fn received(message: Message) -> Received {
     let system = message.attributes.unwrap_or_default();
     let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
@@ -253,37 +225,7 @@ fn received(message: Message) -> Received {
     }
 }
 
-/// The codes of what was refused, each in its place.
-fn refusals(count: usize, failed: Vec<BatchResultErrorEntry>) -> Refusals {
-    let mut refusals = vec![None; count];
-    for failure in failed {
-        if let Some(place) = failure.id.parse::<usize>().ok().and_then(|place| refusals.get_mut(place)) {
-            *place = Some(failure.code);
-        }
-    }
-    refusals
-}
-
 /// An entry has all that it needs, so building it does not fail.
 fn built<T, E: std::fmt::Display>(entry: Result<T, E>) -> Result<T, MailboxError> {
     entry.map_err(|error| MailboxError::Unavailable { url: String::new(), code: error.to_string() })
-}
-
-fn whole_seconds(time: Duration) -> i32 {
-    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_share_a_call_as_far_as_it_carries_them() {
-        let (half, whole, more) =
-            ("x".repeat(BATCH_BYTES / 2), "x".repeat(BATCH_BYTES), "x".repeat(BATCH_BYTES + 1));
-        let sizes = |bodies: &[&str]| groups(bodies).iter().map(|group| group.len()).collect::<Vec<_>>();
-        assert_eq!(sizes(&["x"; 25]), [10, 10, 5]);
-        assert_eq!(sizes(&[&half, &half, "x", &whole, &more, "x"]), [2, 1, 1, 1, 1]);
-        assert_eq!(sizes(&[]), [0; 0]);
-    }
 }

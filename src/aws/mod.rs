@@ -34,11 +34,11 @@ pub use inspection::{
 };
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
-pub use mailbox::{MOST_MESSAGES, Mailbox, MailboxError, Received, Refusals, SqsMailbox};
+pub use mailbox::{Mailbox, MailboxError, Received, SqsMailbox};
 pub use notes::{Note, Notes};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use public_keys::{CloudTrailKeys, KeyError, PublicKeys};
-pub use queues::{Queue, QueueError, SqsQueue};
+pub use queues::{MOST_MESSAGES, Queue, QueueError, Refusals, SqsQueue};
 #[cfg(feature = "cli")]
 pub use writing::Writing;
 

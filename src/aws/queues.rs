@@ -1,10 +1,21 @@
-//! Sends to queues of SQS.
+//! Sends to queues of SQS and hides their messages, ten in a call: calls are what is paid for.
 
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::config::http::HttpResponse;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchError;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
+};
 use thiserror::Error;
+
+/// The most messages of one call
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>).
+pub const MOST_MESSAGES: usize = 10;
+/// The most bytes of one call: what every queue takes, also one that was limited to it. A longer message goes alone.
+const CALL_BYTES: usize = 256 * 1024;
 
 /// A message could not be sent; what it stands for must come again.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -14,13 +25,21 @@ pub struct QueueError {
     pub code: String,
 }
 
+impl QueueError {
+    fn of(code: Option<&str>) -> Self {
+        Self { code: code.unwrap_or("no answer").to_owned() }
+    }
+}
+
 /// A queue that takes messages.
 pub trait Queue: Send + Sync + 'static {
-    /// Sends one message; it is safe once this is answered.
-    fn send(&self, body: &str) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Sends messages; each is safe once its own answer is good.
+    fn send_all(&self, bodies: &[String]) -> impl Future<Output = Vec<Result<(), QueueError>>> + Send;
 
-    /// Hides a received message of this queue for so long, then it comes again.
-    fn hide(&self, receipt: &str, time: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Hides received messages of this queue, by their receipts, each for so long; then they come again.
+    ///
+    /// The error is that of one of those that were not hidden.
+    fn hide_all(&self, messages: &[(&str, Duration)]) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Whether that ARN is this queue's.
     fn is(&self, arn: &str) -> bool;
@@ -38,28 +57,133 @@ impl SqsQueue {
     pub fn new(config: &aws_config::SdkConfig, url: Option<String>) -> Self {
         Self { client: Client::new(config), url }
     }
+
+    async fn send(&self, url: &str, bodies: &[String]) -> Vec<Result<(), QueueError>> {
+        let sent = send_together(&self.client, url, bodies).await;
+        if bodies.len() > 1 && matches!(sent, Err(SdkError::ServiceError(_))) {
+            // One message may spoil the call for all: each by itself shows which.
+            let mut all = Vec::with_capacity(bodies.len());
+            for body in bodies {
+                all.extend(Box::pin(self.send(url, std::slice::from_ref(body))).await);
+            }
+            return all;
+        }
+        match sent {
+            Ok(refusals) => refusals
+                .into_iter()
+                .map(|refusal| refusal.map_or(Ok(()), |code| Err(QueueError { code })))
+                .collect(),
+            Err(error) => vec![Err(QueueError::of(error.code())); bodies.len()],
+        }
+    }
 }
 
 impl Queue for SqsQueue {
-    async fn send(&self, body: &str) -> Result<(), QueueError> {
+    async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), QueueError>> {
         let Some(url) = &self.url else {
-            return Err(QueueError { code: "no queue is configured".to_owned() });
+            return vec![Err(QueueError { code: "no queue is configured".to_owned() }); bodies.len()];
         };
-        let sent = self.client.send_message().queue_url(url).message_body(body).send().await;
-        sent.map(|_| ()).map_err(|error| QueueError { code: error.code().unwrap_or("no answer").to_owned() })
+        let mut all = Vec::with_capacity(bodies.len());
+        for group in groups(bodies) {
+            all.extend(self.send(url, group).await);
+        }
+        all
     }
 
-    async fn hide(&self, receipt: &str, time: Duration) -> Result<(), QueueError> {
-        let seconds = i32::try_from(time.as_secs()).unwrap_or(i32::MAX);
-        let request = self.client.change_message_visibility().set_queue_url(self.url.clone());
-        let changed = request.receipt_handle(receipt).visibility_timeout(seconds).send().await;
-        changed.map_err(|error| QueueError { code: error.code().unwrap_or("no answer").to_owned() })?;
-        Ok(())
+    async fn hide_all(&self, messages: &[(&str, Duration)]) -> Result<(), QueueError> {
+        let mut hidden = Ok(());
+        for group in messages.chunks(MOST_MESSAGES) {
+            let entries = group.iter().enumerate().filter_map(|(place, (receipt, time))| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string());
+                entry.receipt_handle(*receipt).visibility_timeout(whole_seconds(*time)).build().ok()
+            });
+            let request = self.client.change_message_visibility_batch().set_queue_url(self.url.clone());
+            match request.set_entries(Some(entries.collect())).send().await {
+                Ok(answer) => {
+                    if let Some(failed) = answer.failed.first() {
+                        hidden = Err(QueueError { code: failed.code.clone() });
+                    }
+                }
+                Err(error) => hidden = Err(QueueError::of(error.code())),
+            }
+        }
+        hidden
     }
 
     fn is(&self, arn: &str) -> bool {
         // arn:aws:sqs:region:account:name, and https://sqs.region.amazonaws.com/account/name.
         let mut ends = arn.rsplit(':').zip(self.url.as_deref().unwrap_or_default().rsplit('/'));
         ends.by_ref().take(2).filter(|(ours, theirs)| ours == theirs).count() == 2
+    }
+}
+
+pub(super) fn whole_seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}
+
+/// What a call about several messages answers: for each, nothing or the code by which it was refused.
+pub type Refusals = Vec<Option<String>>;
+
+/// Sends messages in one call.
+pub(super) async fn send_together<B: AsRef<str>>(
+    client: &Client,
+    url: &str,
+    bodies: &[B],
+) -> Result<Refusals, SdkError<SendMessageBatchError, HttpResponse>> {
+    let entries = bodies.iter().enumerate().filter_map(|(place, body)| {
+        let entry = SendMessageBatchRequestEntry::builder().id(place.to_string());
+        entry.message_body(body.as_ref()).build().ok()
+    });
+    let request = client.send_message_batch().queue_url(url).set_entries(Some(entries.collect()));
+    let answer = request.send().await?;
+    let mut sent = refusals(bodies.len(), answer.failed);
+    for (place, refusal) in sent.iter_mut().enumerate() {
+        // What is not said to be safe is not.
+        if !answer.successful.iter().any(|done| done.id == place.to_string()) {
+            refusal.get_or_insert("no answer".to_owned());
+        }
+    }
+    Ok(sent)
+}
+
+/// The codes of what was refused, each in its place.
+pub(super) fn refusals(count: usize, failed: Vec<BatchResultErrorEntry>) -> Refusals {
+    let mut refusals = vec![None; count];
+    for failure in failed {
+        if let Some(place) = failure.id.parse::<usize>().ok().and_then(|place| refusals.get_mut(place)) {
+            *place = Some(failure.code);
+        }
+    }
+    refusals
+}
+
+/// Consecutive messages that fit into one call each.
+pub(super) fn groups<B: AsRef<str>>(mut bodies: &[B]) -> Vec<&[B]> {
+    let mut groups = Vec::new();
+    while !bodies.is_empty() {
+        let mut bytes = 0;
+        let fitting = bodies.iter().take(MOST_MESSAGES).take_while(|body| {
+            bytes += body.as_ref().len();
+            bytes <= CALL_BYTES
+        });
+        let (group, rest) = bodies.split_at(fitting.count().max(1));
+        groups.push(group);
+        bodies = rest;
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_share_a_call_as_far_as_it_carries_them() {
+        let (half, whole, more) =
+            ("x".repeat(CALL_BYTES / 2), "x".repeat(CALL_BYTES), "x".repeat(CALL_BYTES + 1));
+        let sizes = |bodies: &[&str]| groups(bodies).iter().map(|group| group.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(&["x"; 25]), [10, 10, 5]);
+        assert_eq!(sizes(&[&half, &half, "x", &whole, &more, "x"]), [2, 1, 1, 1, 1]);
+        assert_eq!(sizes(&[]), [0; 0]);
     }
 }

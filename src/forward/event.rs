@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::{info, warn};
 
+use super::letter::letter_about;
 use super::passage::count_facts;
 use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder};
@@ -102,7 +103,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally.add(delivered.tally);
         for failed in delivered.failed {
             let subject = Subject::Event(whole.to_owned());
-            self.settle_failed(table, &failed, attempt, subject, tally).await?;
+            let letter = letter_about(&failed, table, subject, attempt, tally)?;
+            self.send_letter(letter, tally).await?;
         }
         Ok(())
     }

@@ -15,44 +15,37 @@ use crate::table::Table;
 use crate::trigger::Item;
 
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
-    /// Sends a letter; only then is its subject settled. Its id comes back.
+    /// Sends letters; only then is what one is about settled. The id of each comes back in its place.
+    pub(super) async fn send_letters(
+        &self,
+        letters: &[DeadLetter],
+        tally: &mut Tally,
+    ) -> Vec<Result<String, ComeAgain>> {
+        let failed_at = Timestamp::now();
+        let bodies: Vec<_> = letters.iter().map(|letter| letter.to_json(failed_at)).collect();
+        let sent = self.dead_letters.send_all(&bodies).await;
+        let settled = letters.iter().zip(sent).map(|(letter, sent)| {
+            let reason = letter.reason.name();
+            if let Err(failure) = sent {
+                warn!(%failure, reason, "a dead letter could not be sent");
+                return Err(ComeAgain::because(&failure));
+            }
+            let id = letter.id();
+            error!(id, reason, message = letter.message, "wrote a dead letter");
+            *tally.letters.entry(letter.reason).or_default() += 1;
+            Ok(id)
+        });
+        settled.collect()
+    }
+
+    /// Sends one letter.
     pub(super) async fn send_letter(
         &self,
         letter: DeadLetter,
         tally: &mut Tally,
     ) -> Result<String, ComeAgain> {
-        if let Err(failure) = self.dead_letters.send(&letter.to_json(Timestamp::now())).await {
-            warn!(%failure, reason = letter.reason.name(), "a dead letter could not be sent");
-            return Err(ComeAgain::because(&failure));
-        }
-        let (id, reason) = (letter.id(), letter.reason.name());
-        error!(id, reason, message = letter.message, "wrote a dead letter");
-        *tally.letters.entry(letter.reason).or_default() += 1;
-        Ok(id)
-    }
-
-    /// Records that were not taken come again, or become a letter.
-    pub(super) async fn settle_failed(
-        &self,
-        table: Table,
-        failed: &Failed,
-        attempt: Attempt,
-        subject: Subject,
-        tally: &mut Tally,
-    ) -> Result<String, ComeAgain> {
-        match attempt.leaves_again(failed.error.disposition(), tally) {
-            Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
-            Err(reason) => {
-                let letter = DeadLetter {
-                    reason,
-                    message: failed.error.to_string(),
-                    status: failed.error.status(),
-                    table: Some(table.name()),
-                    subject,
-                };
-                self.send_letter(letter, tally).await
-            }
-        }
+        let sent = self.send_letters(&[letter], tally).await.pop();
+        sent.unwrap_or_else(|| Err(ComeAgain { why: "the queue did not answer".to_owned(), after: None }))
     }
 
     /// What has no shape that is known goes back whole. The ledger remembers a letter that does so again.
@@ -93,5 +86,25 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let letter =
             DeadLetter { reason: Reason::Crashed, message: message.to_owned(), status: None, table, subject };
         self.send_letter(letter, tally).await
+    }
+}
+
+/// The letter about records that were not taken, unless they are to come again.
+pub(super) fn letter_about(
+    failed: &Failed,
+    table: Table,
+    subject: Subject,
+    attempt: Attempt,
+    tally: &mut Tally,
+) -> Result<DeadLetter, ComeAgain> {
+    match attempt.leaves_again(failed.error.disposition(), tally) {
+        Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
+        Err(reason) => Ok(DeadLetter {
+            reason,
+            message: failed.error.to_string(),
+            status: failed.error.status(),
+            table: Some(table.name()),
+            subject,
+        }),
     }
 }

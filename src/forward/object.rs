@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::deliver::Delivered;
 use super::event::finding_key;
 use super::hold::Hold;
+use super::letter::letter_about;
 use super::passage::{Load, Passage};
 use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder, Outcome};
@@ -325,32 +326,38 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Settles what an upload left: failures and spoilt records become letters, or they must come again.
     async fn land(&self, mut load: Load, mut delivered: Delivered, passage: &mut Passage) {
         passage.tally.add(std::mem::take(&mut delivered.tally));
-        let mut again = Vec::new();
+        let (mut letters, mut about, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for failed in &delivered.failed {
-            let table = passage.table();
-            let subject = passage.part(failed.records.start, Some(failed.records.end));
-            match self.settle_failed(table, failed, passage.attempt, subject, &mut passage.tally).await {
-                Ok(id) => passage.wrote(&id),
+            let records = failed.records.clone();
+            let subject = passage.part(records.start, Some(records.end));
+            match letter_about(failed, passage.table(), subject, passage.attempt, &mut passage.tally) {
+                Ok(letter) => {
+                    letters.push(letter);
+                    about.push(records);
+                }
                 Err(failure) => {
                     passage.again = Some(failure);
-                    again.push(failed.records.clone());
+                    again.push(records);
                 }
             }
         }
         for spoilt in &load.spoilt {
             let until_record = spoilt.until_record.or(passage.task.until_record);
-            let letter = DeadLetter {
+            letters.push(DeadLetter {
                 reason: spoilt.reason,
                 message: spoilt.message.clone(),
                 status: None,
                 table: passage.table.map(Table::name),
                 subject: passage.part(spoilt.from_record, until_record),
-            };
-            match self.send_letter(letter, &mut passage.tally).await {
+            });
+            about.push(spoilt.from_record..spoilt.until_record.unwrap_or(u64::MAX));
+        }
+        for (records, sent) in about.into_iter().zip(self.send_letters(&letters, &mut passage.tally).await) {
+            match sent {
                 Ok(id) => passage.wrote(&id),
                 Err(failure) => {
                     passage.again = Some(failure);
-                    again.push(spoilt.from_record..spoilt.until_record.unwrap_or(u64::MAX));
+                    again.push(records);
                 }
             }
         }

@@ -28,11 +28,11 @@ class Hidings(Relay):
         self._stack = stack
 
     def take(self, exchange: Exchange, call: Call) -> None:
-        """Pass a call on; note it if it hides a message."""
+        """Pass a call on; note which messages it hides."""
         answer = self.pass_on(call)
-        if call.header("x-amz-target").endswith(".ChangeMessageVisibility") and answer.status == 200:
-            asked = json.loads(call.body)
-            self.seen.append(Hiding(asked["ReceiptHandle"], asked["VisibilityTimeout"], time.monotonic()))
+        if call.header("x-amz-target").endswith(".ChangeMessageVisibilityBatch") and answer.status == 200:
+            for entry in json.loads(call.body)["Entries"]:
+                self.seen.append(Hiding(entry["ReceiptHandle"], entry["VisibilityTimeout"], time.monotonic()))
         exchange.answer(answer)
 
     def end_waits(self) -> None:

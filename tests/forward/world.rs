@@ -96,15 +96,18 @@ pub(crate) struct Letters {
 }
 
 impl Queue for Letters {
-    async fn send(&self, body: &str) -> Result<(), QueueError> {
-        if *self.refuses.lock().unwrap() {
-            return Err(QueueError { code: "refused".to_owned() });
-        }
-        self.sent.lock().unwrap().push(serde_json::from_str(body).unwrap());
-        Ok(())
+    async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), QueueError>> {
+        let send = |body: &String| {
+            if *self.refuses.lock().unwrap() {
+                return Err(QueueError { code: "refused".to_owned() });
+            }
+            self.sent.lock().unwrap().push(serde_json::from_str(body).unwrap());
+            Ok(())
+        };
+        bodies.iter().map(send).collect()
     }
 
-    async fn hide(&self, _: &str, _: Duration) -> Result<(), QueueError> {
+    async fn hide_all(&self, _: &[(&str, Duration)]) -> Result<(), QueueError> {
         Ok(())
     }
 
