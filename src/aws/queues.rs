@@ -175,7 +175,119 @@ pub(super) fn groups<B: AsRef<str>>(mut bodies: &[B]) -> Vec<&[B]> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use aws_sdk_sqs::config::{Credentials, Region, SharedCredentialsProvider};
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse as Response};
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+    use aws_smithy_types::body::SdkBody;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    /// Plays SQS: what each call's entries come to is for the test to say.
+    #[derive(Clone, Debug)]
+    struct Played {
+        answer: fn(&[Value]) -> (u16, Value),
+        calls: Arc<Mutex<Vec<Vec<Value>>>>,
+    }
+
+    impl HttpConnector for Played {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let asked: Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+            let entries = asked["Entries"].as_array().unwrap().clone();
+            let (status, answer) = (self.answer)(&entries);
+            self.calls.lock().unwrap().push(entries);
+            let status = status.try_into().unwrap();
+            HttpConnectorFuture::ready(Ok(Response::new(status, SdkBody::from(answer.to_string()))))
+        }
+    }
+
+    impl HttpClient for Played {
+        fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    fn queue(answer: fn(&[Value]) -> (u16, Value)) -> (SqsQueue, Arc<Mutex<Vec<Vec<Value>>>>) {
+        let played = Played { answer, calls: Arc::default() };
+        let calls = Arc::clone(&played.calls);
+        let credentials = Credentials::new("id", "secret", None, None, "test");
+        let config = aws_config::SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(played)
+            .build();
+        (SqsQueue::new(&config, Some("http://127.0.0.1:1/1/work".to_owned())), calls)
+    }
+
+    fn taken(entries: &[Value]) -> Vec<Value> {
+        entries
+            .iter()
+            .map(|entry| json!({"Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "d"}))
+            .collect()
+    }
+
+    fn bodies(bodies: &[&str]) -> Vec<String> {
+        bodies.iter().map(|body| (*body).to_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn each_message_of_a_call_has_its_own_answer() {
+        let (queue, calls) = queue(|entries| {
+            let failed = json!([{"Id": "1", "Code": "InternalError", "SenderFault": false}]);
+            (200, json!({"Successful": [taken(entries)[0]], "Failed": failed}))
+        });
+        let refused = |code: &str| Err(QueueError { code: code.to_owned() });
+        let sent = queue.send_all(&bodies(&["a", "b", "c"])).await;
+        assert_eq!(sent, [Ok(()), refused("InternalError"), refused("no answer")]);
+        assert_eq!(calls.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_message_that_spoils_a_call_spoils_no_other() {
+        let (queue, calls) = queue(|entries| {
+            if entries.iter().any(|entry| entry["MessageBody"] == "bad") {
+                return (400, json!({"__type": "com.amazonaws.sqs#InvalidMessageContents"}));
+            }
+            (200, json!({"Successful": taken(entries), "Failed": []}))
+        });
+        let sent = queue.send_all(&bodies(&["a", "bad", "c"])).await;
+        let code = "InvalidMessageContents".to_owned();
+        assert_eq!(sent, [Ok(()), Err(QueueError { code }), Ok(())]);
+        assert_eq!(calls.lock().unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [3, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn messages_are_hidden_ten_in_a_call_each_for_its_own_time() {
+        let (queue, calls) = queue(|entries| {
+            let failed: Vec<_> = entries
+                .iter()
+                .filter(|entry| entry["VisibilityTimeout"] == 3)
+                .map(
+                    |entry| json!({"Id": entry["Id"], "Code": "ReceiptHandleIsInvalid", "SenderFault": true}),
+                )
+                .collect();
+            (200, json!({"Successful": [], "Failed": failed}))
+        });
+        let receipts: Vec<_> = (0..12).map(|number| format!("r{number}")).collect();
+        let messages: Vec<_> = receipts
+            .iter()
+            .zip(0..)
+            .map(|(receipt, number)| (receipt.as_str(), Duration::from_secs(number)))
+            .collect();
+        let code = "ReceiptHandleIsInvalid".to_owned();
+        assert_eq!(queue.hide_all(&messages).await, Err(QueueError { code }));
+        assert_eq!(queue.hide_all(&messages[4..]).await, Ok(()));
+        let calls = calls.lock().unwrap();
+        assert_eq!(calls.iter().map(Vec::len).collect::<Vec<_>>(), [10, 2, 8]);
+        assert_eq!(calls[1][1]["ReceiptHandle"], "r11");
+        assert_eq!(calls[1][1]["VisibilityTimeout"], 11);
+    }
 
     #[test]
     fn messages_share_a_call_as_far_as_it_carries_them() {
