@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::value::RawValue;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::letter::letter_about;
 use super::passage::count_facts;
@@ -42,7 +42,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             None => None,
         };
         let Some(mut hold) = self.claim(key, 0, attempt).await? else {
-            info!(table = event.table.name(), "an event was delivered before");
+            debug!(table = event.table.name(), "an event was delivered before");
             tally.duplicates += 1;
             return Ok(());
         };
@@ -62,7 +62,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let mut settled = Settled::default();
         settled.settle(0..1, counts);
         self.deliver(&mut hold, &settled, None).await?;
-        info!(table = event.table.name(), "forwarded an event");
+        debug!(table = event.table.name(), "forwarded an event");
         Ok(())
     }
 
