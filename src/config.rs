@@ -145,6 +145,8 @@ pub struct Config {
     pub ledger_table: Option<String>,
     /// Whether each run of the function sends a row that says what it did.
     pub health_rows: bool,
+    /// Whether each checked digest makes a row.
+    pub completeness_rows: bool,
 }
 
 /// Everything that is wrong with the environment.
@@ -160,8 +162,9 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// All variables that begin with `SENTINEL_`.
-const SENTINEL_VARIABLES: [&str; 8] = [
+const SENTINEL_VARIABLES: [&str; 9] = [
     "SENTINEL_API",
+    "SENTINEL_COMPLETENESS_ROWS",
     "SENTINEL_COMPRESSION_LEVEL",
     "SENTINEL_DCR_ID",
     "SENTINEL_ENDPOINT",
@@ -233,16 +236,9 @@ impl Reader {
             "data-collector" => Api::DataCollector(self.data_collector()),
             _ => Api::LogsIngestion(self.logs_ingestion()),
         };
-        let health_rows = self.choice("SENTINEL_HEALTH_ROWS", &["false", "true"]) == "true";
-        match &mut api {
-            Api::LogsIngestion(settings) if !health_rows => {
-                settings.streams.remove(&Table::Health);
-            }
-            Api::DataCollector(_) if health_rows => {
-                self.problem("SENTINEL_HEALTH_ROWS", "the legacy API has no table for them: unset it");
-            }
-            _ => {}
-        }
+        let [health_rows, completeness_rows] =
+            [("SENTINEL_HEALTH_ROWS", Table::Health), ("SENTINEL_COMPLETENESS_ROWS", Table::Completeness)]
+                .map(|(name, table)| self.own_rows(name, table, &mut api));
         let in_lambda = self.optional(FUNCTION_NAME).is_some();
         Config {
             api,
@@ -254,7 +250,23 @@ impl Reader {
             dead_letter_queue_url: self.queue("DEAD_LETTER_QUEUE_URL", in_lambda),
             ledger_table: self.optional("LEDGER_TABLE"),
             health_rows,
+            completeness_rows,
         }
+    }
+
+    /// Whether rows go to a table of our own, which a rule need not have a stream for otherwise.
+    fn own_rows(&mut self, name: &str, table: Table, api: &mut Api) -> bool {
+        let are_sent = self.choice(name, &["false", "true"]) == "true";
+        match api {
+            Api::LogsIngestion(settings) if !are_sent => {
+                settings.streams.remove(&table);
+            }
+            Api::DataCollector(_) if are_sent => {
+                self.problem(name, "the legacy API has no table for them: unset it");
+            }
+            _ => {}
+        }
+        are_sent
     }
 
     fn logs_ingestion(&mut self) -> LogsIngestion {

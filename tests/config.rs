@@ -97,6 +97,17 @@ fn clouds_have_their_hosts_and_several_rules_their_endpoints() {
 }
 
 #[test]
+fn completeness_rows_are_asked_for_as_health_rows_are() {
+    assert!(!parse(&[]).unwrap().completeness_rows);
+    let config = parse(&[("SENTINEL_COMPLETENESS_ROWS", "true")]).unwrap();
+    let Api::LogsIngestion(api) = config.api else { panic!("not the default API") };
+    let own: Vec<&str> =
+        api.streams.keys().filter(|table| table.is_ours()).map(|table| table.name()).collect();
+    assert_eq!(own, ["SentinelForwarderCompleteness_CL"]);
+    assert!(parse(&[("SENTINEL_COMPLETENESS_ROWS", "true"), ("SENTINEL_API", "data-collector")]).is_err());
+}
+
+#[test]
 fn health_rows_are_asked_for_and_the_legacy_api_has_none() {
     assert!(!parse(&[]).unwrap().health_rows);
     let config = parse(&[("SENTINEL_HEALTH_ROWS", "true")]).unwrap();

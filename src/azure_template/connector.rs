@@ -109,6 +109,6 @@ fn is_connected() -> String {
         ))
     };
     let health = Table::Health;
-    let others = Table::ALL.into_iter().filter(|table| *table != health).map(Table::name);
+    let others = Table::ALL.into_iter().filter(|table| !table.is_ours()).map(Table::name);
     either(&is_chosen(health), &query(health.name()), &query(&others.collect::<Vec<_>>().join(", ")))
 }

@@ -25,7 +25,7 @@ pub(super) fn definitions() -> Value {
     object(all.map(|(name, value)| (name.to_owned(), json!({"type": "string", "value": whole(&value)}))))
 }
 
-fn sam_parameters() -> [(&'static str, String); 8] {
+fn sam_parameters() -> [(&'static str, String); 9] {
     let private = either(
         &collection_rules::is_public(),
         &of_each_rule(collection_rules::endpoint),
@@ -36,6 +36,7 @@ fn sam_parameters() -> [(&'static str, String); 8] {
         ("SentinelDcrId", of_each_rule(collection_rules::immutable_id)),
         ("GuardDutyFindings", either(&is_chosen(Table::AwsGuardDuty), "'ENABLED'", "'DISABLED'")),
         ("HealthRows", either(&is_chosen(Table::Health), "'true'", "'false'")),
+        ("CompletenessRows", either(&is_chosen(Table::Completeness), "'true'", "'false'")),
         ("AzureCloud", format!("{}.name", variable("cloud"))),
         ("AzureTenantId", "subscription().tenantId".to_owned()),
         ("AzureClientId", identity::client_id()),

@@ -141,8 +141,9 @@ fn data() -> Vec<Parameter> {
         ),
         of(
             "healthRetentionDays",
-            "Days to keep health rows",
-            "Days that SentinelForwarderHealth_CL keeps its rows, 4 to 730; -1 for as long as the workspace does.",
+            "Days to keep the forwarder's own rows",
+            "Days that SentinelForwarderHealth_CL and SentinelForwarderCompleteness_CL keep their rows, 4 to 730; -1 \
+                for as long as the workspace does.",
             Kind::Whole { default: -1, least: -1, most: 730 },
             Page::Data,
         ),

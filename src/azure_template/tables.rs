@@ -61,8 +61,8 @@ fn is_ours(flow: Flow, column: &Column) -> bool {
 
 fn condition(flow: Flow) -> String {
     match flow {
-        Flow::Of(Table::Health) | Flow::Lake => flow.is_wanted(),
-        Flow::Of(_) => call("and", [parameter("deployColumns"), flow.is_wanted()]),
+        Flow::Of(table) if !table.is_ours() => call("and", [parameter("deployColumns"), flow.is_wanted()]),
+        Flow::Of(_) | Flow::Lake => flow.is_wanted(),
     }
 }
 
@@ -78,7 +78,7 @@ fn with_kept(table: &str, own: impl Iterator<Item = (&'static str, &'static str)
 
 fn properties(flow: Flow, schema: &Value) -> Value {
     match flow {
-        Flow::Of(Table::Health) => json!({
+        Flow::Of(table) if table.is_ours() => json!({
             "plan": "Analytics",
             "retentionInDays": whole(&parameter("healthRetentionDays")),
             "schema": schema,

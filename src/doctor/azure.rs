@@ -99,7 +99,7 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
         let mut glances = Vec::new();
         self.endpoint(&settings.endpoint, "LOG_ANALYTICS_WORKSPACE_ID", &mut glances).await;
         self.note(clock::judge(&glances));
-        for table in Table::ALL.into_iter().filter(|table| *table != Table::Health) {
+        for table in Table::ALL.into_iter().filter(|table| !table.is_ours()) {
             let name = format!("{}_CL", table.name());
             match &sink {
                 Some(sink) => self.stream(sink, table, &name, Way::DataCollector).await,

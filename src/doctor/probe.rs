@@ -30,6 +30,7 @@ fn record(table: Table, now: Timestamp) -> serde_json::Value {
             "title": "A probe of sentinelctl doctor; nothing was found.",
         }),
         Table::Health => json!({"TimeGenerated": time, "FunctionName": PROBE}),
+        Table::Completeness => json!({"TimeGenerated": time, "Trail": PROBE}),
     }
 }
 

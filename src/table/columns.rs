@@ -12,11 +12,13 @@ pub enum Table {
     AwsGuardDuty,
     /// What the forwarder's own runs did.
     Health,
+    /// What the check of each digest came to.
+    Completeness,
 }
 
 impl Table {
     /// Every table, in the order in which they are listed.
-    pub const ALL: [Self; 3] = [Self::AwsCloudTrail, Self::AwsGuardDuty, Self::Health];
+    pub const ALL: [Self; 4] = [Self::AwsCloudTrail, Self::AwsGuardDuty, Self::Health, Self::Completeness];
 
     /// The table's name in the workspace.
     #[must_use]
@@ -25,6 +27,7 @@ impl Table {
             Self::AwsCloudTrail => "AWSCloudTrail",
             Self::AwsGuardDuty => "AWSGuardDuty",
             Self::Health => "SentinelForwarderHealth_CL",
+            Self::Completeness => "SentinelForwarderCompleteness_CL",
         }
     }
 
@@ -34,6 +37,12 @@ impl Table {
         Self::ALL.into_iter().find(|table| table.name() == name)
     }
 
+    /// Whether the table is the forwarder's own, about itself, and not one of Microsoft's.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Health | Self::Completeness)
+    }
+
     /// The columns that may be sent.
     #[must_use]
     pub const fn columns(self) -> &'static [Column] {
@@ -41,6 +50,7 @@ impl Table {
             Self::AwsCloudTrail => AWS_CLOUD_TRAIL,
             Self::AwsGuardDuty => AWS_GUARD_DUTY,
             Self::Health => HEALTH,
+            Self::Completeness => COMPLETENESS,
         }
     }
 
@@ -240,4 +250,31 @@ const HEALTH: &[Column] = &[
     column("DeliveryLagSeconds", Long),
     column("Tables", Dynamic),
     column("Reasons", Dynamic),
+];
+
+const COMPLETENESS: &[Column] = &[
+    column(TIME_GENERATED, Datetime),
+    column("Hour", Datetime),
+    column("AwsAccountId", String),
+    column("AwsRegion", String),
+    column("OrganizationId", String),
+    column("Trail", String),
+    column("HomeRegion", String),
+    column("DigestBucket", String),
+    column("DigestKey", String),
+    column("DigestStart", Datetime),
+    column("DigestEnd", Datetime),
+    column("IsGenuine", Boolean),
+    column("FilesListed", Long),
+    column("FilesDelivered", Long),
+    column("FilesLate", Long),
+    column("FilesMissing", Long),
+    column("FilesGone", Long),
+    column("FilesAltered", Long),
+    column("FilesInLetters", Long),
+    column("Records", Long),
+    column("Rows", Long),
+    column("RowsFiltered", Long),
+    column("DeadLetters", Long),
+    column("Findings", Dynamic),
 ];

@@ -4,6 +4,7 @@
 
 mod cloudtrail;
 pub mod columns;
+mod completeness;
 mod guardduty;
 mod health;
 mod map;
@@ -39,6 +40,7 @@ impl Table {
             Self::AwsCloudTrail => cloudtrail::map,
             Self::AwsGuardDuty => guardduty::map,
             Self::Health => health::map,
+            Self::Completeness => completeness::map,
         };
         let text = json::readable(record);
         let was_repaired = matches!(&text, Cow::Owned(text) if text.as_bytes() != record);

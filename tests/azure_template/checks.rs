@@ -33,10 +33,11 @@ const AUDIENCES: [(&str, &str, &str); 3] = [
 ];
 
 /// The outputs, and the variables of the function that the stack makes of them.
-const STACK: [(&str, &str); 6] = [
+const STACK: [(&str, &str); 7] = [
     ("SentinelEndpoint", "SENTINEL_ENDPOINT"),
     ("SentinelDcrId", "SENTINEL_DCR_ID"),
     ("HealthRows", "SENTINEL_HEALTH_ROWS"),
+    ("CompletenessRows", "SENTINEL_COMPLETENESS_ROWS"),
     ("AzureCloud", "AZURE_CLOUD"),
     ("AzureTenantId", "AZURE_TENANT_ID"),
     ("AzureClientId", "AZURE_CLIENT_ID"),

@@ -101,7 +101,7 @@ const FAULTS: &[Fault] = &[
     ("a rule has an eleventh stream", "a rule of 11 streams", |t| {
         let columns = json!({"columns": columns(t, "AWSCloudTrail")});
         let transform = t["variables"][FLOW][0]["transformKql"].clone();
-        for number in 0..8 {
+        for number in 0..7 {
             t["variables"][STREAM][format!("Custom-More{number}")] = columns.clone();
             t["variables"][FLOW].as_array_mut().unwrap().push(json!({
                 "streams": [format!("Custom-More{number}")],
