@@ -24,6 +24,7 @@ FLOORS = {
     "aws": 2,
     "sentinel": 2,
     "forward": 3,
+    "notary": 3,
     "handler": 4,
     "wiring": 4,
     "backfill": 5,

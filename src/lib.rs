@@ -20,6 +20,7 @@ pub mod failure;
 pub mod forward;
 pub mod handler;
 pub mod json;
+pub mod notary;
 pub mod record;
 pub mod report;
 pub mod sentinel;

@@ -44,6 +44,13 @@ impl Account {
         self.counts.duplicates += counts.duplicates;
     }
 
+    /// Counts a file whose bucket is not ours to read: it was not delivered.
+    pub fn leave_out(&mut self, file: Place, findings: &mut Vec<Finding>) {
+        self.listed += 1;
+        self.missing += 1;
+        findings.push(Finding::Missing(file));
+    }
+
     /// Its numbers by their names in the ledger and in rows.
     const fn numbers(&self) -> [(&'static str, &'static str, u64); 11] {
         let counts = &self.counts;

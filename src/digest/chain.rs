@@ -23,6 +23,9 @@ pub struct Link {
     pub signature: String,
     /// When the time ends that it speaks of.
     pub end: Timestamp,
+    /// The end of the newest digest that had been checked before it; none if it was the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Timestamp>,
     /// The digest that follows it, once one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -68,6 +71,8 @@ pub struct Joint<'a> {
     pub found: &'a Found,
     /// What is remembered of that one.
     pub link: Option<&'a Link>,
+    /// What is remembered of the digest itself, if it was checked before: it is judged as it was then.
+    pub own: Option<&'a Link>,
     /// What is remembered of the chain.
     pub head: Option<&'a Head>,
 }
@@ -76,11 +81,11 @@ impl Joint<'_> {
     /// What is wrong with the chain where this digest joins it.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        let Self { document, key, found, link, head } = *self;
+        let Self { document, key, found, link, .. } = *self;
         let Some(previous) = &document.previous else {
-            return match head {
-                Some(head) if !key.is_backfill && document.start >= head.end => {
-                    vec![Finding::Restarted { from: head.end, to: document.start }]
+            return match self.after() {
+                Some(from) if !key.is_backfill => {
+                    vec![Finding::Restarted { from, to: document.start }]
                 }
                 _ => Vec::new(),
             };
@@ -111,8 +116,8 @@ impl Joint<'_> {
             if link.is_some() {
                 findings.push(Finding::PreviousRemoved(place()));
             } else if self.is_ours() {
-                let from = head.map(|head| head.end).filter(|end| *end <= document.start);
-                findings.push(Finding::Gap { missing: place(), from, to: document.start });
+                let (from, to) = (self.after(), document.start);
+                findings.push(Finding::Gap { missing: place(), from, to });
             }
         }
         let follower = link.and_then(|link| link.next.as_ref()).filter(|_| !key.is_backfill);
@@ -128,6 +133,15 @@ impl Joint<'_> {
         let previous = self.document.previous.as_ref()?;
         let is_there = matches!(self.found, Found::Something { .. });
         (self.link.is_none() && self.is_ours() && is_there).then_some(&previous.place)
+    }
+
+    /// The end of the newest digest that had been checked before it, if it comes behind that.
+    fn after(&self) -> Option<Timestamp> {
+        let after = match self.own {
+            Some(own) => own.after,
+            None => self.head.map(|head| head.end),
+        };
+        after.filter(|after| *after <= self.document.start)
     }
 
     /// Whether the digest before it lies in the time that is ours to check.
@@ -153,14 +167,14 @@ impl Head {
 }
 
 impl Link {
-    /// What is to be remembered of a digest that was checked; what follows it stays known.
+    /// What is to be remembered of a digest that was checked; what was known stays so.
     #[must_use]
-    pub fn of(known: Option<Self>, document: &Document, signature: &Signature) -> Self {
-        Self {
-            sha256: json::hex(&document.sha256),
-            signature: signature.hex.clone(),
-            end: document.end,
-            next: known.and_then(|known| known.next),
-        }
+    pub fn of(known: Option<Self>, document: &Document, signature: &Signature, head: Option<&Head>) -> Self {
+        let (after, next) = match known {
+            Some(known) => (known.after, known.next),
+            None => (head.map(|head| head.end), None),
+        };
+        let (sha256, signature) = (json::hex(&document.sha256), signature.hex.clone());
+        Self { sha256, signature, end: document.end, after, next }
     }
 }

@@ -128,8 +128,10 @@ fn three() -> Three {
     let second = Plan::new(10, Some(&first)).forge();
     let third = Plan::new(11, Some(&second)).forge();
     let [one, two] = [&first, &second].map(document);
-    let links = [Link::of(None, &one, &first.signature), Link::of(None, &two, &second.signature)];
-    let head = Head::with(Some(Head::with(None, &one)), &two);
+    let head = Head::with(None, &one);
+    let links =
+        [Link::of(None, &one, &first.signature, None), Link::of(None, &two, &second.signature, Some(&head))];
+    let head = Head::with(Some(head), &two);
     Three { digests: [first, second, third], links, head }
 }
 
@@ -139,7 +141,7 @@ fn there(forged: &Forged) -> Found {
 
 fn joins(digest: &Forged, found: &Found, link: Option<&Link>, head: Option<&Head>) -> Vec<Finding> {
     let (document, key) = (document(digest), DigestKey::parse(&digest.place.key).unwrap());
-    Joint { document: &document, key: &key, found, link, head }.findings()
+    Joint { document: &document, key: &key, found, link, own: None, head }.findings()
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn only_in_the_time_that_is_ours_the_digest_before_is_to_be_checked_too() {
     let Three { digests: [first, second, third], links, head } = three();
     let unchecked = |digest: &Forged, found: &Found, link: Option<&Link>, head: Option<&Head>| {
         let (document, key) = (document(digest), DigestKey::parse(&digest.place.key).unwrap());
-        Joint { document: &document, key: &key, found, link, head }.unchecked().cloned()
+        Joint { document: &document, key: &key, found, link, own: None, head }.unchecked().cloned()
     };
     assert_eq!(unchecked(&third, &there(&second), None, Some(&head)), Some(second.place.clone()));
     assert_eq!(unchecked(&third, &there(&second), Some(&links[1]), Some(&head)), None);
@@ -208,7 +210,7 @@ fn a_digest_that_was_changed_after_the_next_one_named_it_is_found() {
     assert_eq!(joins(&third, &unsigned, None, Some(&head)), changed(Changed::Signature));
     let unreadable = Found::Something { sha256: None, signature: Some(second.signature.clone()) };
     assert_eq!(joins(&third, &unreadable, None, Some(&head)), changed(Changed::Content));
-    let other = Link::of(None, &document(&forged), &forged.signature);
+    let other = Link::of(None, &document(&forged), &forged.signature, None);
     assert_eq!(joins(&third, &there(&second), Some(&other), Some(&head)), changed(Changed::Content));
 }
 
@@ -220,6 +222,19 @@ fn a_chain_that_begins_anew_or_forks_is_found_and_a_backfill_is_neither() {
     assert_eq!(joins(&anew, &Found::NotLookedAt, None, Some(&head)), [Finding::Restarted { from, to }]);
     let backfill = Plan { is_backfill: true, ..Plan::new(13, None) }.forge();
     assert_eq!(joins(&backfill, &Found::NotLookedAt, None, Some(&head)), []);
+    // Looked at once more, when the chain has gone on.
+    let (read, key) = (document(&anew), DigestKey::parse(&anew.place.key).unwrap());
+    let own = Link::of(None, &read, &anew.signature, Some(&head));
+    let on = Head::with(Some(head.clone()), &read);
+    let joint = Joint {
+        document: &read,
+        key: &key,
+        found: &Found::NotLookedAt,
+        link: None,
+        own: Some(&own),
+        head: Some(&on),
+    };
+    assert_eq!(joint.findings(), [Finding::Restarted { from, to }]);
 
     let followed = Link { next: Some(third.place.key.clone()), ..links[1].clone() };
     assert_eq!(joins(&third, &there(&second), Some(&followed), Some(&head)), []);
