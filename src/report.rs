@@ -85,6 +85,12 @@ pub struct Tally {
     pub continuations: u64,
     /// How often a rule's circuit opened.
     pub circuit_open: u64,
+    /// Files that `CloudTrail`'s digests list, and that were not delivered.
+    pub files_missing: u64,
+    /// Digests that were checked, with nothing changed, removed or made up.
+    pub digests_verified: u64,
+    /// Digests where something was.
+    pub digests_invalid: u64,
     /// Failures that an operator has to mend, and that come again meanwhile.
     pub action_needed: BTreeMap<Reason, u64>,
 }
@@ -103,6 +109,9 @@ impl Tally {
         self.duplicates += other.duplicates;
         self.continuations += other.continuations;
         self.circuit_open += other.circuit_open;
+        self.files_missing += other.files_missing;
+        self.digests_verified += other.digests_verified;
+        self.digests_invalid += other.digests_invalid;
         for (reason, count) in other.action_needed {
             *self.action_needed.entry(reason).or_default() += count;
         }
@@ -150,6 +159,9 @@ impl Tally {
         line.count("Duplicates", self.duplicates);
         line.count("Continuations", self.continuations);
         line.count("CircuitOpen", self.circuit_open);
+        line.count("FilesMissing", self.files_missing);
+        line.count("DigestsVerified", self.digests_verified);
+        line.count("DigestsInvalid", self.digests_invalid);
         line.end(now, &mut lines);
         for (name, table) in &self.tables {
             let mut line = Line::new(&[&["Table"]]);

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use tracing::warn;
 
-use crate::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue};
+use crate::aws::{AzureProofs, CloudTrailKeys, DynamoLedger, S3Objects, SqsQueue};
 use crate::config::{Api, Cloud, Config, Credential};
-use crate::forward::{Forwarder, Limits};
+use crate::forward::{Checks, Forwarder, Limits};
+use crate::notary::Notary;
 use crate::sentinel::{LateCollectorSink, LogsIngestionSink, Sink};
 
 /// The pipeline between the two clouds.
@@ -44,5 +45,21 @@ pub fn pipeline(config: &Config, sink: Sink<AzureProofs>, aws: &SdkConfig) -> Pi
     };
     let dead_letters = SqsQueue::new(aws, config.dead_letter_queue_url.clone());
     let ledger = config.ledger_table.clone().map(|table| DynamoLedger::new(aws, table));
-    Forwarder::new(sink, S3Objects::new(aws), dead_letters, ledger, limits)
+    let forwarder = Forwarder::new(sink, S3Objects::new(aws), dead_letters, ledger, limits);
+    // Without a ledger nobody knows what was delivered.
+    match config.ledger_table.clone() {
+        Some(table) => forwarder.checking(checks(config, aws, table)),
+        None => forwarder,
+    }
+}
+
+fn checks(config: &Config, aws: &SdkConfig, ledger_table: String) -> Checks {
+    let notary = Notary::new(
+        S3Objects::new(aws),
+        CloudTrailKeys::new(aws),
+        DynamoLedger::new(aws, ledger_table),
+        SqsQueue::new(aws, config.work_queue_url.clone()),
+        config.allowed_buckets.clone(),
+    );
+    Checks { notary: Box::new(notary), sends_rows: config.completeness_rows }
 }

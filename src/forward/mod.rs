@@ -4,6 +4,7 @@
 //! What fails for now is left to come again; a double is preferred to a loss.
 
 mod deliver;
+mod digest;
 mod event;
 mod health;
 mod hold;
@@ -29,6 +30,8 @@ use crate::sentinel::LogSink;
 use crate::task::Task;
 use crate::trigger::Item;
 use station::{Station, Ticket};
+
+pub use digest::Checks;
 
 /// From this receipt of a message on, what an operator should have mended becomes a letter. With the waits of
 /// [`wait_before`] that is more than 30 minutes after the first, by when a role assignment has reached all of Azure.
@@ -91,6 +94,7 @@ pub struct Forwarder<S, O, Q, L> {
     ledger: Option<L>,
     limits: Limits,
     uploads: Arc<Semaphore>,
+    checks: Option<Checks>,
 }
 
 /// What is known of the invocation and the message that an item came in.
@@ -128,7 +132,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// A pipeline from these parts; without a ledger, what is announced twice is delivered twice.
     pub fn new(sink: S, objects: O, dead_letters: Q, ledger: Option<L>, limits: Limits) -> Self {
         let uploads = Arc::new(Semaphore::new(limits.max_concurrency));
-        Self { sink: Arc::new(sink), objects, dead_letters, ledger, limits, uploads }
+        Self { sink: Arc::new(sink), objects, dead_letters, ledger, limits, uploads, checks: None }
     }
 
     /// Forwards the items of an invocation and settles each; what became of them comes back in their order. Small

@@ -16,6 +16,7 @@ use crate::aws::{Chunks, Ledger, ObjectReader, Queue, ReadError};
 use crate::batch::Batch;
 use crate::decode::{Decoder, Format, KeyTells, Step};
 use crate::delivery::{Content, Key, MOST_TAKEOVERS, Settled, Stage};
+use crate::digest::DigestKey;
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::report::Tally;
 use crate::sentinel::LogSink;
@@ -53,6 +54,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         let (bucket, key) = (task.object.bucket.as_str(), task.object.key.as_str());
+        if let Some((checks, digest)) = self.checks.as_ref().zip(DigestKey::parse(key)) {
+            return self.check_digest(checks, digest, task, letter, attempt, tally).await;
+        }
         let format = match KeyTells::of(key) {
             KeyTells::Other => {
                 info!(bucket, key, "ignored: no format of ours");

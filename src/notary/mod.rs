@@ -9,7 +9,6 @@ mod memory;
 mod tests;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use thiserror::Error;
 
 use crate::aws::{Archive, KeyError, LedgerError, Notes, PublicKeys, Queue, QueueError, ReadError};
@@ -20,9 +19,6 @@ use crate::digest::{
 };
 use crate::failure::{Disposition, Reason};
 use crate::task::{ObjectRef, Task};
-
-/// Messages that are on their way to the queue at once.
-const SENDS_AT_ONCE: usize = 16;
 
 /// A digest as it was read, believed or not.
 #[derive(Clone, Debug)]
@@ -242,8 +238,10 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Examine for Notary<A, K, N, 
     }
 
     fn queue<'a>(&'a self, tasks: &'a [Task]) -> BoxFuture<'a, Result<(), QueueError>> {
-        let sends = stream::iter(tasks).map(|task| async { self.work_queue.send(&task.to_json()).await });
-        Box::pin(sends.buffer_unordered(SENDS_AT_ONCE).try_collect())
+        Box::pin(async move {
+            let bodies: Vec<_> = tasks.iter().map(Task::to_json).collect();
+            self.work_queue.send_all(&bodies).await.into_iter().collect()
+        })
     }
 
     fn remember<'a>(

@@ -109,12 +109,12 @@ impl Notes for World {
 }
 
 impl Queue for World {
-    async fn send(&self, body: &str) -> Result<(), QueueError> {
-        self.0.lock().unwrap().queued.push(body.to_owned());
-        Ok(())
+    async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), QueueError>> {
+        self.0.lock().unwrap().queued.extend_from_slice(bodies);
+        bodies.iter().map(|_| Ok(())).collect()
     }
 
-    async fn hide(&self, _: &str, _: Duration) -> Result<(), QueueError> {
+    async fn hide_all(&self, _: &[(&str, Duration)]) -> Result<(), QueueError> {
         Ok(())
     }
 

@@ -54,6 +54,7 @@ impl Tally {
             ("UploadThrottled", sum(|table| table.upload_throttled)),
             ("UploadFailed", sum(|table| table.upload_failed)),
             ("CircuitOpen", self.circuit_open),
+            ("FilesMissing", self.files_missing),
         ];
         let longest = |lags: &[u64]| lags.iter().max().copied();
         let lag = self.tables.values().filter_map(|table| longest(&table.delivery_lag_seconds)).max();

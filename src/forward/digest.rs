@@ -1,0 +1,247 @@
+//! Checks a digest: what it lists is delivered, or comes, or is told of.
+//!
+//! A digest comes again, later each time, as long as files that it lists are on their way. Then, in this order: letters,
+//! the row, what is remembered, the digest's own entry. Killed anywhere between, all of it is done again and comes to
+//! the same.
+
+use tracing::{error, info, warn};
+
+use super::deliver::count_upload;
+use super::hold::Hold;
+use super::{Attempt, ComeAgain, Forwarder, Outcome};
+use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::delivery::{Key, Settled};
+use crate::digest::{DigestKey, Finding, Place, Told};
+use crate::failure::{DeadLetter, Disposition, Reason, Subject};
+use crate::notary::{Examine, Examined, Opened};
+use crate::report::Tally;
+use crate::sentinel::LogSink;
+use crate::table::Table;
+use crate::task::{ObjectRef, Task};
+
+/// From this look on, a file that nobody has begun to deliver is missing. With the waits of `wait_before` that is some
+/// 20 minutes after the first look, and the file was put on the work queue three times.
+const MOST_LOOKS: u64 = 8;
+/// From this look on, a file that is still being delivered is missing too: two days after the first look, as long as an
+/// outage may take.
+const MOST_LOOKS_UNDER_WAY: u64 = 55;
+/// At every so many looks what nobody has begun to deliver is put on the work queue.
+const LOOKS_PER_ANNOUNCEMENT: u64 = 3;
+/// The most letters about files of one digest; the log names more.
+const MOST_LETTERS: usize = 100;
+
+/// What checks digests, and whether it is told in Sentinel.
+pub struct Checks {
+    /// Who examines them.
+    pub notary: Box<dyn Examine>,
+    /// Whether each makes a row.
+    pub sends_rows: bool,
+}
+
+/// A digest that is being checked.
+struct Check<'a> {
+    notary: &'a dyn Examine,
+    task: &'a Task,
+    letter: Option<&'a str>,
+    attempt: Attempt,
+}
+
+impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
+    /// Checks digests from now on; without that they are ignored.
+    #[must_use]
+    pub fn checking(self, checks: Checks) -> Self {
+        Self { checks: Some(checks), ..self }
+    }
+
+    /// Checks a digest, unless it was checked before.
+    pub(super) async fn check_digest(
+        &self,
+        checks: &Checks,
+        key: DigestKey,
+        task: &Task,
+        letter: Option<&str>,
+        attempt: Attempt,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
+        self.begin()?;
+        let check = Check { notary: &*checks.notary, task, letter, attempt };
+        let opened = match check.notary.open(&task.object, key).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let why = error.to_string();
+                self.leave_unchecked(&check, error.disposition(), why, tally).await?;
+                return Ok(Outcome::Done);
+            }
+        };
+        // Only now its content is known for certain.
+        let known_by = letter.map_or_else(|| Key::object(&opened.object), Key::letter);
+        let Some(mut hold) = self.claim(Some(known_by), 0, attempt).await? else {
+            tally.duplicates += 1;
+            return Ok(Outcome::Done);
+        };
+        let checked = self.check_opened(checks, &check, &opened, &mut hold, tally).await;
+        if checked.is_err() {
+            // If this fails, its lease runs out.
+            let _ = self.release(&mut hold, &Settled::default()).await;
+        }
+        checked.map(|()| Outcome::Done)
+    }
+
+    async fn check_opened(
+        &self,
+        checks: &Checks,
+        check: &Check<'_>,
+        opened: &Opened,
+        hold: &mut Hold,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        let (bucket, key) = (&opened.object.bucket, &opened.object.key);
+        let examined = match check.notary.examine(opened, check.attempt.reads_until).await {
+            Ok(examined) => examined,
+            Err(error) => {
+                self.leave_unchecked(check, error.disposition(), error.to_string(), tally).await?;
+                return self.deliver(hold, &Settled::default(), None).await;
+            }
+        };
+        // A look is a claim and a release.
+        let look = hold.entry.version.div_ceil(2);
+        self.announce(check, &examined, look, tally).await?;
+        let unknown = examined.unknown.len() as u64;
+        if unknown > 0 && look < MOST_LOOKS || examined.under_way > 0 && look < MOST_LOOKS_UNDER_WAY {
+            let under_way = examined.under_way;
+            info!(bucket, key, unknown, under_way, look, "files that a digest lists are on their way");
+            return Err(ComeAgain { why: "files that it lists are on their way".to_owned(), after: None });
+        }
+        let wrote = self.write_findings(check, opened, &examined, tally).await?;
+        if checks.sends_rows {
+            self.tell(check.attempt, opened, &examined, tally).await?;
+        }
+        if examined.is_genuine {
+            let remembered = check.notary.remember(opened, &examined.account).await;
+            remembered.map_err(|error| ComeAgain::because(&error))?;
+        }
+        if wrote > 0 && check.letter.is_some() {
+            // The letter stands as it stood, and can be replayed as before.
+            self.release(hold, &Settled::default()).await?;
+        } else {
+            self.deliver(hold, &Settled::default(), None).await?;
+        }
+        let is_invalid = examined.findings.iter().any(Finding::is_tampering);
+        let missing = examined.account.missing;
+        tally.digests_invalid += u64::from(is_invalid);
+        tally.digests_verified += u64::from(!is_invalid);
+        tally.files_missing += missing;
+        let (listed, delivered) = (examined.account.listed, examined.account.delivered);
+        info!(bucket, key, is_invalid, listed, delivered, missing, "checked a digest");
+        Ok(())
+    }
+
+    /// Puts on the work queue what nobody has begun to deliver, and the digest before it, if nobody has checked that.
+    async fn announce(
+        &self,
+        check: &Check<'_>,
+        examined: &Examined,
+        look: u64,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        if look % LOOKS_PER_ANNOUNCEMENT != 1 {
+            return Ok(());
+        }
+        let before = examined.unchecked.as_slice();
+        for tasks in [before, &examined.unknown] {
+            check.notary.queue(tasks).await.map_err(|error| ComeAgain::because(&error))?;
+            tally.continuations += tasks.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// A digest that can't be examined for now comes again, or becomes a letter.
+    async fn leave_unchecked(
+        &self,
+        check: &Check<'_>,
+        disposition: Disposition,
+        why: String,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        let reason = match check.attempt.leaves_again(disposition, tally) {
+            Err(Reason::Exhausted) if !check.attempt.is_out_of_patience() => {
+                return Err(ComeAgain { why, after: None });
+            }
+            Err(reason) => reason,
+            Ok(after) => return Err(ComeAgain { why, after }),
+        };
+        let subject = Subject::Task(Task::whole(check.task.object.clone()));
+        let message = format!("a digest could not be checked: {why}");
+        let letter = DeadLetter { reason, message, status: None, table: None, subject };
+        self.send_letter(letter, tally).await?;
+        Ok(())
+    }
+
+    /// Writes letters about what is not as it should be: one about the digest, one about each file. How many it were.
+    async fn write_findings(
+        &self,
+        check: &Check<'_>,
+        opened: &Opened,
+        examined: &Examined,
+        tally: &mut Tally,
+    ) -> Result<usize, ComeAgain> {
+        let (bucket, key) = (&opened.object.bucket, &opened.object.key);
+        for finding in &examined.findings {
+            error!(bucket, key, finding = finding.name(), message = %finding, "a digest tells of something wrong");
+        }
+        let (of_files, of_digest): (Vec<_>, Vec<_>) =
+            examined.findings.iter().partition(|finding| finding.file().is_some());
+        let sentences: Vec<String> = of_digest.iter().map(ToString::to_string).collect();
+        let of_digest = (!sentences.is_empty())
+            .then(|| (Reason::Corrupt, sentences.join("; "), check.task.object.clone()));
+        let of_files = of_files
+            .into_iter()
+            .filter_map(|finding| Some((finding.reason()?, finding.to_string(), object(finding.file()?))));
+        let letters = of_digest.into_iter().chain(of_files.take(MOST_LETTERS));
+        let mut wrote = 0;
+        for (reason, message, object) in letters {
+            let subject = Subject::Task(Task::whole(object));
+            self.send_letter(DeadLetter { reason, message, status: None, table: None, subject }, tally)
+                .await?;
+            wrote += 1;
+        }
+        Ok(wrote)
+    }
+
+    /// Sends the row of a check. It is promised as long as Sentinel may take it.
+    async fn tell(
+        &self,
+        attempt: Attempt,
+        opened: &Opened,
+        examined: &Examined,
+        tally: &mut Tally,
+    ) -> Result<(), ComeAgain> {
+        let place = Place { bucket: opened.object.bucket.clone(), key: opened.object.key.clone() };
+        let told = Told {
+            place: &place,
+            chain: &opened.key.chain,
+            document: opened.document.as_ref().ok().filter(|_| examined.is_genuine),
+            account: &examined.account,
+            findings: &examined.findings,
+        };
+        let (table, now) = (Table::Completeness, jiff::Timestamp::now());
+        let mut body = vec![b'['];
+        if table.map(told.record(now).as_bytes(), now, &mut body).is_err() {
+            return Ok(());
+        }
+        body.push(b']');
+        let (costs, result) = self.sink.upload(table, &body, attempt.deadline).await;
+        count_upload(tally, table, &costs, result.is_ok());
+        let Err(error) = result else { return Ok(()) };
+        if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
+            return Err(ComeAgain { why: error.to_string(), after });
+        }
+        let table = table.name();
+        warn!(%error, table, "the row of a digest was not taken; the ledger has its numbers");
+        Ok(())
+    }
+}
+
+fn object(place: &Place) -> ObjectRef {
+    ObjectRef { bucket: place.bucket.clone(), key: place.key.clone(), version_id: None, etag: None }
+}
