@@ -46,6 +46,14 @@ struct Check<'a> {
     attempt: Attempt,
 }
 
+/// How far a check came.
+enum Checked {
+    /// All is told that there is to tell.
+    Settled,
+    /// Files that it lists are on their way.
+    Waits,
+}
+
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Checks digests from now on; without that they are ignored.
     #[must_use]
@@ -79,12 +87,19 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             tally.duplicates += 1;
             return Ok(Outcome::Done);
         };
+        // Of a digest, the checkpoint says how often it was looked at.
+        let looks = hold.entry.settled.next_record;
         let checked = self.check_opened(checks, &check, &opened, &mut hold, tally).await;
-        if checked.is_err() {
-            // If this fails, its lease runs out.
-            let _ = self.release(&mut hold, &Settled::default()).await;
-        }
-        checked.map(|()| Outcome::Done)
+        let (again, looks) = match checked {
+            Ok(Checked::Settled) => return Ok(Outcome::Done),
+            Ok(Checked::Waits) => {
+                (ComeAgain { why: "files that it lists are on their way".to_owned(), after: None }, looks + 1)
+            }
+            Err(again) => (again, looks),
+        };
+        // If this fails, its lease runs out.
+        let _ = self.release(&mut hold, &Settled::up_to(looks)).await;
+        Err(again)
     }
 
     async fn check_opened(
@@ -94,23 +109,24 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         opened: &Opened,
         hold: &mut Hold,
         tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
+    ) -> Result<Checked, ComeAgain> {
+        let look = hold.entry.settled.next_record + 1;
+        let settled = Settled::up_to(look);
         let (bucket, key) = (&opened.object.bucket, &opened.object.key);
         let examined = match check.notary.examine(opened, check.attempt.reads_until).await {
             Ok(examined) => examined,
             Err(error) => {
                 self.leave_unchecked(check, error.disposition(), error.to_string(), tally).await?;
-                return self.deliver(hold, &Settled::default(), None).await;
+                self.deliver(hold, &settled, None).await?;
+                return Ok(Checked::Settled);
             }
         };
-        // A look is a claim and a release.
-        let look = hold.entry.version.div_ceil(2);
         self.announce(check, &examined, look, tally).await?;
         let unknown = examined.unknown.len() as u64;
         if unknown > 0 && look < MOST_LOOKS || examined.under_way > 0 && look < MOST_LOOKS_UNDER_WAY {
             let under_way = examined.under_way;
             info!(bucket, key, unknown, under_way, look, "files that a digest lists are on their way");
-            return Err(ComeAgain { why: "files that it lists are on their way".to_owned(), after: None });
+            return Ok(Checked::Waits);
         }
         let wrote = self.write_findings(check, opened, &examined, tally).await?;
         if checks.sends_rows {
@@ -122,9 +138,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         }
         if wrote > 0 && check.letter.is_some() {
             // The letter stands as it stood, and can be replayed as before.
-            self.release(hold, &Settled::default()).await?;
+            self.release(hold, &settled).await?;
         } else {
-            self.deliver(hold, &Settled::default(), None).await?;
+            self.deliver(hold, &settled, None).await?;
         }
         let is_invalid = examined.findings.iter().any(Finding::is_tampering);
         let missing = examined.account.missing;
@@ -133,7 +149,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally.files_missing += missing;
         let (listed, delivered) = (examined.account.listed, examined.account.delivered);
         info!(bucket, key, is_invalid, listed, delivered, missing, "checked a digest");
-        Ok(())
+        Ok(Checked::Settled)
     }
 
     /// Puts on the work queue what nobody has begun to deliver, and the digest before it, if nobody has checked that.
