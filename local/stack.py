@@ -101,10 +101,12 @@ class Stack(Deployment):
             raise Failure("template.yaml no longer says `CodeUri: .`")
         template = template.replace(code, f"      CodeUri: s3://{_ARTEFACTS}/function.zip\n")
 
+        # As `sam deploy` does: a body in the call itself may be no longer than 51,200 bytes.
+        self.client("s3").put_object(Bucket=_ARTEFACTS, Key="template.yaml", Body=template.encode())
         formation = self.client("cloudformation")
         formation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=template,
+            TemplateURL=f"{self.endpoint}/{_ARTEFACTS}/template.yaml",
             Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[
                 {"ParameterKey": name, "ParameterValue": value} for name, value in self._parameters().items()

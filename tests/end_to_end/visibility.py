@@ -44,8 +44,8 @@ class Hidings(Relay):
 
 
 @contextmanager
-def watched(stack: Stack) -> Iterator[Hidings]:
-    """Let the deployed function go through the relay to its queues."""
+def watched(stack: Stack, **changes: str) -> Iterator[Hidings]:
+    """Let the deployed function go through the relay to its queues; keywords change its environment."""
     functions, name = stack.client("lambda"), stack.outputs["FunctionName"]
     usual = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     relay = Hidings(stack)
@@ -55,7 +55,7 @@ def watched(stack: Stack) -> Iterator[Hidings]:
         functions.get_waiter("function_updated").wait(FunctionName=name, WaiterConfig={"Delay": 1})
 
     try:
-        configure(usual | {"AWS_ENDPOINT_URL_SQS": relay.url})
+        configure(usual | {"AWS_ENDPOINT_URL_SQS": relay.url} | changes)
         yield relay
     finally:
         configure(usual)
