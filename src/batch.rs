@@ -2,10 +2,15 @@
 //!
 //! Brackets and commas count; the limit is tested before a row is appended; a batch is never empty.
 
+mod buffer;
+
 use std::ops::Range;
 
 use jiff::Timestamp;
 use thiserror::Error;
+
+use self::buffer::Buffer;
+pub use self::buffer::Buffers;
 
 /// The service's own limit of one call
 /// (<https://learn.microsoft.com/azure/azure-monitor/fundamentals/service-limits#logs-ingestion-api>).
@@ -22,13 +27,13 @@ pub struct RowTooLarge {
 }
 
 /// Room behind a full body, so that a row can be written before it is known whether it fits.
-const ROOM_BYTES: usize = 256 * 1024;
+const ROOM_BYTES: usize = 128 * 1024;
 
 /// Rows that are posted together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Batch {
     /// The body, and room behind it.
-    buffer: Vec<u8>,
+    buffer: Buffer,
     body_bytes: usize,
     rows: Vec<Place>,
     /// The oldest time among the rows, for the lag.
@@ -46,7 +51,7 @@ struct Place {
 
 impl Batch {
     const fn empty() -> Self {
-        Self { buffer: Vec::new(), body_bytes: 0, rows: Vec::new(), oldest: None, newest: None }
+        Self { buffer: Buffer::of(Vec::new()), body_bytes: 0, rows: Vec::new(), oldest: None, newest: None }
     }
 
     /// The body: a JSON array.
@@ -69,8 +74,7 @@ impl Batch {
 
     /// Gives back the memory that it has no use for: it may have to wait.
     pub fn shrink(&mut self) {
-        self.buffer.truncate(self.body_bytes);
-        self.buffer.shrink_to_fit();
+        self.buffer = Buffer::of(self.body().to_vec());
     }
 
     /// The range of records that the rows came from.
@@ -96,7 +100,7 @@ impl Batch {
         let rows = &self.rows[rows];
         let end = rows.last().map_or(start, |place| place.end);
         // The byte before the first row is the bracket or the comma.
-        let buffer = [b"[", &self.buffer[start + 1..end], b"]"].concat();
+        let buffer = Buffer::of([b"[", &self.buffer[start + 1..end], b"]"].concat());
         let rows = rows.iter().map(|place| Place { end: place.end - start, ..*place }).collect();
         Self { body_bytes: buffer.len(), buffer, rows, oldest: self.oldest, newest: self.newest }
     }
@@ -106,14 +110,15 @@ impl Batch {
 #[derive(Debug)]
 pub struct Batcher {
     limit: usize,
+    buffers: Buffers,
     filling: Batch,
 }
 
 impl Batcher {
-    /// A batcher whose bodies have at most `limit` bytes.
+    /// A batcher whose bodies have at most `limit` bytes, in the memory of these buffers.
     #[must_use]
-    pub const fn new(limit: usize) -> Self {
-        Self { limit, filling: Batch::empty() }
+    pub const fn new(limit: usize, buffers: Buffers) -> Self {
+        Self { limit, buffers, filling: Batch::empty() }
     }
 
     /// Appends a row; the batch that it did not fit into comes back full.
@@ -137,7 +142,7 @@ impl Batcher {
     pub fn room(&mut self) -> &mut [u8] {
         let batch = &mut self.filling;
         if batch.buffer.is_empty() {
-            batch.buffer = vec![0; self.limit + ROOM_BYTES];
+            batch.buffer = self.buffers.take(self.limit + ROOM_BYTES);
         }
         &mut batch.buffer[batch.body_bytes + 1..]
     }
@@ -207,7 +212,8 @@ mod tests {
     use super::*;
 
     fn batches(limit: usize, rows: &[String]) -> (Vec<Batch>, Vec<u64>) {
-        let (mut batcher, mut full, mut refused) = (Batcher::new(limit), Vec::new(), Vec::new());
+        let (mut batcher, mut full, mut refused) =
+            (Batcher::new(limit, Buffers::default()), Vec::new(), Vec::new());
         for (record, row) in rows.iter().enumerate() {
             match batcher.push(record as u64, row.as_bytes(), None) {
                 Ok(batch) => full.extend(batch),

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sentinel_forwarder::aws::{
-    Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, http_client,
+    Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, S3Objects, http_client,
+    sdk_config,
 };
 use sentinel_forwarder::config::{Api, Config};
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
@@ -21,8 +22,8 @@ use sentinel_forwarder::sentinel::LogsIngestionSink;
 use sentinel_forwarder::task::{ObjectRef, Task};
 use sentinel_forwarder::trigger::Item;
 
-use super::Failure;
 use super::cost::Cost;
+use super::{ENDPOINT, Failure};
 
 /// About what S3's client hands out at a time.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
@@ -94,23 +95,43 @@ impl Ledger for Memory {
     }
 }
 
-pub(super) fn run(path: &Path, level: u32, endpoint: &str, with_ledger: bool) -> Result<Cost, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(forward(
-        path,
-        level,
-        endpoint,
-        with_ledger.then(Memory::default),
-    ))
+/// Where the file comes from, and who remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// From the disk, and nobody does.
+    File,
+    FileOnLedger,
+    /// From S3 in so far as time and bytes go, by the SDK.
+    S3OnLedger,
 }
 
-async fn forward(path: &Path, level: u32, endpoint: &str, ledger: Option<Memory>) -> Result<Cost, Failure> {
+pub(super) fn run(path: &Path, level: u32, from: From) -> Result<Cost, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let client = http_client()?;
+        let ledger = (from != From::File).then(Memory::default);
+        if from == From::S3OnLedger {
+            let objects = S3Objects::new(&sdk_config(client.clone()).await);
+            return forward(path, level, client, objects, ledger).await;
+        }
+        forward(path, level, client, OneFile(path.to_owned()), ledger).await
+    })
+}
+
+async fn forward(
+    path: &Path,
+    level: u32,
+    client: reqwest::Client,
+    objects: impl ObjectReader,
+    ledger: Option<Memory>,
+) -> Result<Cost, Failure> {
     let began = Instant::now();
+    let endpoint = std::env::var(ENDPOINT)?;
     // As many rules as keep the limits of each out of it.
     let rules = [RULE; 8].join(",");
     let environment = [
-        ("SENTINEL_ENDPOINT", endpoint),
+        ("SENTINEL_ENDPOINT", endpoint.as_str()),
         ("SENTINEL_DCR_ID", rules.as_str()),
-        ("AZURE_AUTHORITY_HOST", endpoint),
+        ("AZURE_AUTHORITY_HOST", endpoint.as_str()),
         ("AZURE_TENANT_ID", "00000000-0000-0000-0000-000000000000"),
         ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000000"),
     ];
@@ -118,16 +139,17 @@ async fn forward(path: &Path, level: u32, endpoint: &str, ledger: Option<Memory>
         environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
     )?;
     let Api::LogsIngestion(api) = config.api else { return Err("not the default API".into()) };
-    let sink = LogsIngestionSink::new(http_client()?, api, AnySecret, u8::try_from(level)?);
+    let sink = LogsIngestionSink::new(client, api, AnySecret, u8::try_from(level)?);
     let limits = Limits {
         max_request_bytes: config.max_request_bytes,
         max_concurrency: config.max_concurrency,
         allowed_buckets: None,
     };
-    let forwarder = Forwarder::new(sink, OneFile(path.to_owned()), NoLetters, ledger, limits);
+    let forwarder = Forwarder::new(sink, objects, NoLetters, ledger, limits);
+    let name = path.file_name().ok_or("no file")?.to_string_lossy();
     let object = ObjectRef {
         bucket: "b".to_owned(),
-        key: "AWSLogs/111122223333/CloudTrail/eu-west-1/trail.json.gz".to_owned(),
+        key: format!("AWSLogs/111122223333/CloudTrail/eu-west-1/{name}"),
         version_id: None,
         etag: None,
     };

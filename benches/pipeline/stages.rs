@@ -8,7 +8,7 @@ use std::time::Instant;
 use flate2::read::MultiGzDecoder;
 use jiff::Timestamp;
 use libdeflater::{CompressionLvl, Compressor};
-use sentinel_forwarder::batch::{Batch, Batcher};
+use sentinel_forwarder::batch::{Batch, Batcher, Buffers};
 use sentinel_forwarder::decode::{Decoder, Format, Step};
 use sentinel_forwarder::table::{PlainMapper, Table};
 
@@ -39,7 +39,8 @@ pub(super) fn frame(path: &Path) -> Result<Cost, Failure> {
 
 /// Inflates, and makes batches of rows as the function does.
 pub(super) fn rows(path: &Path) -> Result<Cost, Failure> {
-    let (mapper, batcher) = (&mut PlainMapper::default(), std::cell::RefCell::new(Batcher::new(BODY_BYTES)));
+    let (mapper, batcher) =
+        (&mut PlainMapper::default(), std::cell::RefCell::new(Batcher::new(BODY_BYTES, Buffers::default())));
     let mut full = 0;
     let mut count = |batch: Option<Batch>| full += batch.map_or(0, |batch| batch.body().len() as u64);
     let now = Timestamp::now();
@@ -62,7 +63,7 @@ pub(super) fn rows(path: &Path) -> Result<Cost, Failure> {
 
 /// The same by the ordinary parser alone.
 pub(super) fn ordinary_rows(path: &Path) -> Result<Cost, Failure> {
-    let (mut batcher, now) = (Batcher::new(BODY_BYTES), Timestamp::now());
+    let (mut batcher, now) = (Batcher::new(BODY_BYTES, Buffers::default()), Timestamp::now());
     decode(
         path,
         |_, _| None,
@@ -76,7 +77,8 @@ pub(super) fn ordinary_rows(path: &Path) -> Result<Cost, Failure> {
 
 /// Only deflates what [`rows`] makes; making it is not counted.
 pub(super) fn deflate(path: &Path, level: u32) -> Result<Cost, Failure> {
-    let (mut batcher, now, mut bodies) = (Batcher::new(BODY_BYTES), Timestamp::now(), Vec::new());
+    let (mut batcher, now, mut bodies) =
+        (Batcher::new(BODY_BYTES, Buffers::default()), Timestamp::now(), Vec::new());
     decode(
         path,
         |_, _| None,

@@ -5,7 +5,7 @@
 use arbitrary::Arbitrary;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
-use sentinel_forwarder::batch::{Batch, Batcher};
+use sentinel_forwarder::batch::{Batch, Batcher, Buffers};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -31,7 +31,7 @@ struct Given {
 fuzz_target!(|input: Input| {
     let limit = usize::from(input.limit) + 2;
     let mut next_record = 0;
-    let mut batcher = Batcher::new(limit);
+    let mut batcher = Batcher::new(limit, Buffers::default());
     let (mut given, mut full): (Vec<Given>, Vec<Batch>) = (Vec::new(), Vec::new());
     for Row { filtered, padding, second } in input.rows {
         let record = next_record + u64::from(filtered);

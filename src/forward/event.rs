@@ -9,7 +9,6 @@ use super::passage::count_facts;
 use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder};
 use crate::aws::{Ledger, ObjectReader, Queue};
-use crate::batch::Batcher;
 use crate::delivery::{Counts, Key, Settled};
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::json;
@@ -84,7 +83,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             table: Some(table.name()),
             subject: Subject::Event(whole.to_owned()),
         };
-        let mut batcher = Batcher::new(self.limits.max_request_bytes);
+        let mut batcher = self.batcher();
         match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
             Err(error) => {
                 self.send_letter(letter(Reason::Corrupt, error.to_string()), tally).await?;

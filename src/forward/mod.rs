@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tracing::{error, info};
 
 use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::batch::{Batcher, Buffers};
 use crate::deadline::Deadline;
 use crate::failure::{Disposition, Reason};
 use crate::report::Tally;
@@ -93,6 +94,7 @@ pub struct Forwarder<S, O, Q, L> {
     dead_letters: Q,
     ledger: Option<L>,
     limits: Limits,
+    buffers: Buffers,
     uploads: Arc<Semaphore>,
     checks: Option<Checks>,
 }
@@ -132,7 +134,16 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// A pipeline from these parts; without a ledger, what is announced twice is delivered twice.
     pub fn new(sink: S, objects: O, dead_letters: Q, ledger: Option<L>, limits: Limits) -> Self {
         let uploads = Arc::new(Semaphore::new(limits.max_concurrency));
-        Self { sink: Arc::new(sink), objects, dead_letters, ledger, limits, uploads, checks: None }
+        Self {
+            sink: Arc::new(sink),
+            objects,
+            dead_letters,
+            ledger,
+            limits,
+            buffers: Buffers::default(),
+            uploads,
+            checks: None,
+        }
     }
 
     /// Forwards the items of an invocation and settles each; what became of them comes back in their order. Small
@@ -166,6 +177,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     ) -> Result<Outcome, ComeAgain> {
         let station = self.station();
         self.forward_with(item, attempt, station.ticket(), tally).await
+    }
+
+    fn batcher(&self) -> Batcher {
+        Batcher::new(self.limits.max_request_bytes, self.buffers.clone())
     }
 
     fn station(&self) -> Station<S> {

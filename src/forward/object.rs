@@ -111,8 +111,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         };
         let decoder = Decoder::new(format);
         let decoder = if hold.is_remembered() { decoder.hashing() } else { decoder };
-        let most = self.limits.max_request_bytes;
-        let mut passage = Passage::new(task, letter, format.map(Format::table), hold, attempt, most);
+        let mut passage =
+            Passage::new(task, letter, format.map(Format::table), hold, attempt, self.batcher());
         let read = match opened {
             _ if passage.hold.entry.takeovers >= MOST_TAKEOVERS => {
                 let why = "the function died of this again and again: report it, and replay it with a later version";

@@ -136,7 +136,7 @@ impl Passage {
         table: Option<Table>,
         hold: Hold,
         attempt: Attempt,
-        max_request_bytes: usize,
+        batcher: Batcher,
     ) -> Self {
         let start = hold.entry.settled.next_record;
         Self {
@@ -153,7 +153,7 @@ impl Passage {
             has_moved: false,
             failed_alike: false,
             tally: Tally::default(),
-            batcher: Batcher::new(max_request_bytes),
+            batcher,
             filling: Load { span: start..start, ..Load::default() },
             full: None,
             plain: None,

@@ -283,7 +283,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::batch::Batcher;
+    use crate::batch::{Batcher, Buffers};
     use crate::sentinel::UploadCosts;
 
     const MOST_BYTES: usize = 200;
@@ -315,9 +315,9 @@ mod tests {
 
     /// A batch of numbers.
     fn batch(numbers: std::ops::Range<u64>) -> Batch {
-        let mut batcher = Batcher::new(MOST_BYTES);
+        let mut batcher = Batcher::new(MOST_BYTES, Buffers::default());
         for number in numbers {
-            assert_eq!(batcher.push(number, number.to_string().as_bytes(), None), Ok(None));
+            assert!(batcher.push(number, number.to_string().as_bytes(), None).unwrap().is_none());
         }
         batcher.take().unwrap()
     }

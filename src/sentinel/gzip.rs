@@ -7,7 +7,8 @@ use libdeflater::{CompressionLvl, Compressor};
 /// Compressors of one level.
 pub(super) struct Gzip {
     level: CompressionLvl,
-    idle: Mutex<Vec<Compressor>>,
+    /// Each with the memory that it packs into.
+    idle: Mutex<Vec<(Compressor, Vec<u8>)>>,
 }
 
 impl Gzip {
@@ -19,12 +20,14 @@ impl Gzip {
     /// The bytes as one gzip member; none if they can't be packed, which only a bound that lies would bring about.
     pub(super) fn pack(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut compressor = idle.unwrap_or_else(|| Compressor::new(self.level));
-        let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
-        let length = compressor.gzip_compress(bytes, &mut packed);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
-        packed.truncate(length.ok()?);
-        packed.shrink_to_fit();
-        Some(packed)
+        let (mut compressor, mut packed) = idle.unwrap_or_else(|| (Compressor::new(self.level), Vec::new()));
+        let bound = compressor.gzip_compress_bound(bytes.len());
+        if packed.len() < bound {
+            packed.resize(bound, 0);
+        }
+        let member =
+            compressor.gzip_compress(bytes, &mut packed).ok().map(|length| packed[..length].to_vec());
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((compressor, packed));
+        member
     }
 }
