@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 mod clouds;
+mod first_upload;
 mod process;
 mod runtime_api;
 
@@ -14,6 +15,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clouds::Clouds;
+use first_upload::First;
 use process::Process;
 use runtime_api::RuntimeApi;
 
@@ -40,7 +43,9 @@ fn main() -> Result<ExitCode, Failure> {
         return Err("name the function and the bare program, as make bench-cold does".into());
     };
     let starts: usize = std::env::var("BENCH_STARTS").map_or(Ok(40), |text| text.parse())?;
-    let [bare, ours] = interleaved(&[bare, ours].map(PathBuf::from), starts)?;
+    let programs = [bare, ours].map(PathBuf::from);
+    let (runtime, clouds) = (RuntimeApi::start()?, Clouds::start()?);
+    let [bare, ours] = interleaved(&programs, starts, &runtime, &clouds)?;
 
     println!("{starts} starts each, in turn; milliseconds from the start of the process to its first poll");
     println!("{:20} {:>8} {:>8} {:>8} {:>12}", "", "median", "p95", "RSS MB", "binary bytes");
@@ -55,12 +60,17 @@ fn main() -> Result<ExitCode, Failure> {
     for (what, reached) in reached {
         println!("{what}: {}", if reached { "reached" } else { "NOT reached" });
     }
+    first_uploads(&programs[1], starts / 2, &runtime, &clouds)?;
     Ok(if reached.iter().all(|(_, reached)| *reached) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Starts the two programs in turn.
-fn interleaved(programs: &[PathBuf; 2], starts: usize) -> Result<[Starts; 2], Failure> {
-    let (runtime, clouds) = (RuntimeApi::start()?, clouds::start()?);
+fn interleaved(
+    programs: &[PathBuf; 2],
+    starts: usize,
+    runtime: &RuntimeApi,
+    clouds: &Clouds,
+) -> Result<[Starts; 2], Failure> {
     let size = |program: &Path| -> Result<Starts, Failure> {
         let bytes = program.metadata().map_err(|error| format!("{}: {error}", program.display()))?.len();
         Ok(Starts { bytes, ms: Vec::new(), resident: Vec::new() })
@@ -68,7 +78,7 @@ fn interleaved(programs: &[PathBuf; 2], starts: usize) -> Result<[Starts; 2], Fa
     let mut measured = [size(&programs[0])?, size(&programs[1])?];
     for round in 0..WARM_UP + starts {
         for (program, measured) in programs.iter().zip(&mut measured) {
-            let process = Process::start(program, &runtime, &clouds)?;
+            let process = Process::start(program, runtime, &clouds.address)?;
             if round >= WARM_UP {
                 measured.ms.push(process.start_ms);
                 measured.resident.push(process.resident_mb()?);
@@ -76,6 +86,30 @@ fn interleaved(programs: &[PathBuf; 2], starts: usize) -> Result<[Starts; 2], Fa
         }
     }
     Ok(measured)
+}
+
+/// What fetching a token ahead is worth.
+fn first_uploads(
+    program: &Path,
+    starts: usize,
+    runtime: &RuntimeApi,
+    clouds: &Clouds,
+) -> Result<(), Failure> {
+    let mut measured = First::ALL.map(|first| (first, Vec::new()));
+    for _ in 0..starts {
+        for (first, ms) in &mut measured {
+            ms.push(first.measure(program, runtime, clouds)?);
+        }
+    }
+    let (aws, azure) = (clouds::AWS, clouds::AZURE);
+    println!(
+        "\n{starts} starts each, in turn; milliseconds from the first invocation, a finding, to its rows being taken"
+    );
+    println!("{:30} {:>8} {:>8}   (a call takes {aws:?} at AWS, {azure:?} at Azure)", "", "median", "p95");
+    for (first, ms) in &measured {
+        println!("{:30} {:8.2} {:8.2}", first.name(), quantile(ms, 0.5), quantile(ms, 0.95));
+    }
+    Ok(())
 }
 
 fn show(name: &str, starts: &Starts) {

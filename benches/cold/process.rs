@@ -1,20 +1,19 @@
 //! One start of a program, as Lambda would start it in a plausible deployment.
 
 use std::fs::File;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use super::Failure;
-use super::runtime_api::RuntimeApi;
+use super::runtime_api::{Poll, RuntimeApi};
 
 const REGION: &str = "us-east-1";
 
 /// A program that has asked for its first invocation; it ends with this.
 pub(super) struct Process {
     child: Child,
-    _connection: TcpStream,
+    pub(super) poll: Poll,
     pub(super) start_ms: f64,
 }
 
@@ -32,8 +31,9 @@ impl Process {
         let began = Instant::now();
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
         match runtime.poll() {
-            Ok((at, connection)) => {
-                Ok(Self { child, _connection: connection, start_ms: (at - began).as_secs_f64() * 1e3 })
+            Ok(poll) => {
+                let start_ms = (poll.at - began).as_secs_f64() * 1e3;
+                Ok(Self { child, poll, start_ms })
             }
             Err(error) => {
                 child.kill()?;

@@ -1,11 +1,12 @@
-//! Lambda's Runtime API in so far as a start goes: it notes when a function asks for its first invocation.
+//! Lambda's Runtime API in so far as a start goes: it notes when a function asks for its first invocation, and hands
+//! one out.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Failure;
 
@@ -13,9 +14,31 @@ use super::Failure;
 const PATIENCE: Duration = Duration::from_secs(10);
 const NEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next ";
 
+/// The first poll of a process.
+pub(super) struct Poll {
+    pub(super) at: Instant,
+    stream: TcpStream,
+}
+
+impl Poll {
+    /// Answers with an invocation.
+    pub(super) fn invoke(&mut self, event: &str) -> Result<Instant, Failure> {
+        let end = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)? + Duration::from_mins(5);
+        let (end_ms, length) = (end.as_millis(), event.len());
+        let at = Instant::now();
+        write!(
+            self.stream,
+            "HTTP/1.1 200 OK\r\nlambda-runtime-aws-request-id: 1\r\nlambda-runtime-deadline-ms: {end_ms}\r\n\
+             lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:111122223333:function:f\r\n\
+             content-length: {length}\r\n\r\n{event}"
+        )?;
+        Ok(at)
+    }
+}
+
 pub(super) struct RuntimeApi {
     pub(super) address: String,
-    polls: Receiver<(Instant, TcpStream)>,
+    polls: Receiver<Poll>,
 }
 
 impl RuntimeApi {
@@ -35,13 +58,13 @@ impl RuntimeApi {
         Ok(Self { address, polls })
     }
 
-    /// When the next poll came, and its connection: the poll is unanswered.
-    pub(super) fn poll(&self) -> Result<(Instant, TcpStream), Failure> {
+    /// The next poll.
+    pub(super) fn poll(&self) -> Result<Poll, Failure> {
         self.polls.recv_timeout(PATIENCE).map_err(|_| format!("no poll within {PATIENCE:?}").into())
     }
 }
 
-fn poll(mut stream: TcpStream) -> io::Result<(Instant, TcpStream)> {
+fn poll(mut stream: TcpStream) -> io::Result<Poll> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -53,5 +76,5 @@ fn poll(mut stream: TcpStream) -> io::Result<(Instant, TcpStream)> {
         head.extend_from_slice(&chunk[..length]);
     }
     let at = Instant::now();
-    if head.starts_with(NEXT) { Ok((at, stream)) } else { Err(io::ErrorKind::InvalidData.into()) }
+    if head.starts_with(NEXT) { Ok(Poll { at, stream }) } else { Err(io::ErrorKind::InvalidData.into()) }
 }

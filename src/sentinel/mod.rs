@@ -190,8 +190,8 @@ impl<P: ProofSource> Sink<P> {
         });
         match fetched.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => info!(%error, "the first upload asks to be let in again"),
-            Err(_) => info!(error = "no answer in time", "the first upload asks to be let in again"),
+            Ok(Err(error)) => info!(%error, "not let in at start: the first upload asks again"),
+            Err(_) => info!(error = "no answer in time", "not let in at start: the first upload asks again"),
         }
     }
 }
