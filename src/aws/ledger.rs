@@ -2,6 +2,11 @@
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.ConditionExpressions.html>. A delivery
 //! without trouble is two writes: claimed, delivered.
+//!
+//! Each is a call of its own. `DynamoDB` is paid by the write, not by the call
+//! (<https://aws.amazon.com/dynamodb/pricing/on-demand/>): several in one call would cost the same, and each would wait
+//! for the others. `BatchWriteItem` takes no conditions, without which a claim is none; `TransactWriteItems` costs twice
+//! as much; `BatchExecuteStatement` takes conditions, and saves nothing. Reads are one for a rest that goes on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
