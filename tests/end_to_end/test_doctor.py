@@ -124,7 +124,7 @@ def azure(tmp_path: Path) -> Iterator[Callable[..., dict[str, str]]]:
 
 
 def test_all_is_well_on_a_deployed_stack(stack: Stack, visit: Visit) -> None:
-    report = visit("--probe", SENTINEL_HEALTH_ROWS="true")
+    report = visit("--probe", SENTINEL_HEALTH_ROWS="true", SENTINEL_COMPLETENESS_ROWS="true")
     assert report.code == 0
     assert set(report.with_status("ok")) == {finding["check"] for finding in report.checks}, report.checks
     proof = report.one("proof of identity")
