@@ -44,9 +44,9 @@ fn main() -> Result<(), Failure> {
         "rows" => stages::rows(&path)?,
         "rows, ordinary" => stages::ordinary_rows(&path)?,
         "deflate" => stages::deflate(&path, level)?,
-        "pipeline" => ours::run(&path, level, ours::From::File)?,
-        "with ledger" => ours::run(&path, level, ours::From::FileOnLedger)?,
-        "with ledger and S3" => ours::run(&path, level, ours::From::S3OnLedger)?,
+        "pipeline" => ours::run(&path, level, ours::Around::Nothing)?,
+        "and S3" => ours::run(&path, level, ours::Around::S3)?,
+        "and S3, ledger" => ours::run(&path, level, ours::Around::S3AndLedger)?,
         part => return Err(format!("no such part: {part}").into()),
     };
     println!("{}", cost.to_line());
@@ -122,7 +122,7 @@ fn measure(name: &str, path: &Path, endpoint: &str) -> Result<(), Failure> {
         show("bound", &bound, None);
         let ours = best(path, "pipeline", level)?;
         show("pipeline", &ours, Some(&bound));
-        for part in ["with ledger", "with ledger and S3"] {
+        for part in ["and S3", "and S3, ledger"] {
             show(part, &best(path, part, level)?, Some(&bound));
         }
         let reached = bound.cpu_seconds / ours.cpu_seconds >= wanted;

@@ -95,25 +95,26 @@ impl Ledger for Memory {
     }
 }
 
-/// Where the file comes from, and who remembers it.
+/// What stands around the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
-    /// From the disk, and nobody does.
-    File,
-    FileOnLedger,
-    /// From S3 in so far as time and bytes go, by the SDK.
-    S3OnLedger,
+pub(super) enum Around {
+    /// It reads from the disk, and remembers nothing.
+    Nothing,
+    /// It reads by the SDK from what is S3 in so far as time and bytes go.
+    S3,
+    /// And it remembers, by the content's hash.
+    S3AndLedger,
 }
 
-pub(super) fn run(path: &Path, level: u32, from: From) -> Result<Cost, Failure> {
+pub(super) fn run(path: &Path, level: u32, around: Around) -> Result<Cost, Failure> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let client = http_client()?;
-        let ledger = (from != From::File).then(Memory::default);
-        if from == From::S3OnLedger {
-            let objects = S3Objects::new(&sdk_config(client.clone()).await);
-            return forward(path, level, client, objects, ledger).await;
+        let ledger = (around == Around::S3AndLedger).then(Memory::default);
+        if around == Around::Nothing {
+            return forward(path, level, client, OneFile(path.to_owned()), ledger).await;
         }
-        forward(path, level, client, OneFile(path.to_owned()), ledger).await
+        let objects = S3Objects::new(&sdk_config(client.clone()).await);
+        forward(path, level, client, objects, ledger).await
     })
 }
 

@@ -208,8 +208,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let (of_files, of_digest): (Vec<_>, Vec<_>) =
             examined.findings.iter().partition(|finding| finding.file().is_some());
         let sentences: Vec<String> = of_digest.iter().map(ToString::to_string).collect();
-        let of_digest = (!sentences.is_empty())
-            .then(|| (Reason::Corrupt, sentences.join("; "), opened.object.clone()));
+        let of_digest =
+            (!sentences.is_empty()).then(|| (Reason::Corrupt, sentences.join("; "), opened.object.clone()));
         let of_files = of_files
             .into_iter()
             .filter_map(|finding| Some((finding.reason()?, finding.to_string(), object(finding.file()?))));
