@@ -175,9 +175,10 @@ fn ip_permission(parameters: &str) -> [Option<&str>; 4] {
     }
     let first_item = |text| inside(text, "items").and_then(json::first_element);
     let permission = first_item(inside(Some(parameters), "ipPermissions"));
-    let cidr = inside(first_item(inside(permission, "ipRanges")), "cidrIp");
-    let [protocol, from, to] = ["ipProtocol", "fromPort", "toPort"].map(|name| inside(permission, name));
-    [cidr, protocol, from, to]
+    let names = ["ipRanges", "ipProtocol", "fromPort", "toPort"];
+    let [ranges, protocol, from, to] =
+        permission.and_then(|permission| json::pick(permission, names).ok()).unwrap_or_default();
+    [inside(first_item(ranges), "cidrIp"), protocol, from, to]
 }
 
 /// Writes the record's own data, and what has no column under `unmapped` of it.

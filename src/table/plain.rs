@@ -353,7 +353,10 @@ impl<'a> Pass<'a> {
 
     /// Ends the row, as [`super::map::Mapper::end`] does.
     pub(super) fn end(mut self, now: Timestamp, cursor: Cursor) -> Option<PlainRow> {
-        std::str::from_utf8(&self.row.from[..cursor.at]).ok()?;
+        let text = &self.row.from[..cursor.at];
+        if !text.is_ascii() && std::str::from_utf8(text).is_err() {
+            return None;
+        }
         let mut to = cursor.to;
         match stands_beside(self.facts.event_time, now) {
             Some((EVENT_TIME, _)) => {
