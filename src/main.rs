@@ -52,14 +52,15 @@ async fn build() -> Result<Function, Error> {
     Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
 }
 
-/// By how much the first poll goes before what is fetched ahead: it leaves within a millisecond of the runtime's start,
-/// here. Where no invocation is waiting Lambda freezes the function at once, and then no exchange is under way.
+/// By how much the first poll goes before what is fetched ahead: it leaves a millisecond after the runtime has started
+/// (`make bench-cold`). Where no invocation waits, Lambda freezes the function at its poll, and then no exchange is under
+/// way.
 const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Fetches what the first upload has to show while the first invocation comes and its file is read.
 ///
-/// The first poll waits for none of it: Entra may be down, and what comes in the meantime need not know. The clients are
-/// built before it, since a start has a whole processor, and an invocation with 128 MB a fourteenth.
+/// The first poll waits for none of it: Entra may be down, and an invocation may come that needs no token. The clients
+/// are built before it all the same: a start has a whole processor, an invocation with 128 MB a fourteenth of one.
 async fn fetch_ahead(sink: Sink<AzureProofs>) {
     tokio::time::sleep(HEAD_START).await;
     sink.fetch_ahead().await;
