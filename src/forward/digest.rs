@@ -128,7 +128,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             info!(bucket, key, unknown, under_way, look, "files that a digest lists are on their way");
             return Ok(Checked::Waits);
         }
-        let wrote = self.write_findings(check, opened, &examined, tally).await?;
+        let wrote = self.write_findings(opened, &examined, tally).await?;
         if checks.sends_rows {
             self.tell(check.attempt, opened, &examined, tally).await?;
         }
@@ -196,7 +196,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Writes letters about what is not as it should be: one about the digest, one about each file. How many it were.
     async fn write_findings(
         &self,
-        check: &Check<'_>,
         opened: &Opened,
         examined: &Examined,
         tally: &mut Tally,
