@@ -76,8 +76,12 @@ large: binaries release-binary $(LOCAL_STAMP) ## Forward one file of 1 GB with 1
 check: fmt clippy test doc floors deny machete template policy kql ## Run all that CI runs
 
 .PHONY: bench
-bench: ## Measure the pipeline on a trail of 1 GB beside its bound (BENCH_MB=100 takes a smaller one)
+bench: ## Measure the pipeline on trails of 1 GB beside its bound, stage by stage (BENCH_MB=100 takes smaller ones)
 	cargo bench --locked --bench pipeline
+
+.PHONY: bench-uploads
+bench-uploads: ## Measure whether the pipeline waits for an endpoint that answers late (BENCH_MB=100 takes a smaller trail)
+	cargo bench --locked --bench pipeline -- uploads
 
 # The programs are built as they are deployed; the one that starts them needs no speed.
 .PHONY: bench-cold

@@ -3,7 +3,8 @@
 //!
 //! Each part runs in a process of its own, whose processor time and peak memory the system counts; the best of
 //! `BENCH_RUNS` counts. The pipeline is the product's, from an object's chunks to the posts; what it posts to stands in
-//! this process and swallows it. `BENCH_MB` sets a trail's uncompressed size, `BENCH_TRAILS` picks some.
+//! this process and swallows it. `BENCH_MB` sets a trail's uncompressed size, `BENCH_TRAILS` picks some. The argument `uploads`
+//! has the endpoint answer late instead, and shows whether the processor waits for it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark prints")]
 
@@ -14,10 +15,12 @@ mod endpoint;
 mod ours;
 mod stages;
 mod trail;
+mod uploads;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use cost::Cost;
 use trail::Kind;
@@ -27,6 +30,8 @@ const PART: &str = "BENCH_PART";
 const LEVEL: &str = "BENCH_LEVEL";
 /// Where it finds what stands for both clouds.
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+/// Where trails are kept.
+const FILES: &str = env!("CARGO_TARGET_TMPDIR");
 const SEED: u64 = 20_260_102;
 /// The levels that are measured, and how much of the bound each is to reach.
 const LEVELS: [(u32, f64); 2] = [(6, 0.88), (1, 0.80)];
@@ -34,7 +39,10 @@ const LEVELS: [(u32, f64); 2] = [(6, 0.88), (1, 0.80)];
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
-    let Ok(part) = std::env::var(PART) else { return all() };
+    let Ok(part) = std::env::var(PART) else {
+        let late = std::env::args().any(|argument| argument == "uploads");
+        return if late { uploads::measure() } else { all() };
+    };
     let path = PathBuf::from(std::env::args().nth(1).ok_or("no file is named")?);
     let level = setting(LEVEL, 6)?;
     let cost = match part.as_str() {
@@ -60,10 +68,15 @@ fn setting(name: &str, default: u32) -> Result<u32, Failure> {
     }
 }
 
+/// A trail's uncompressed size.
+fn wanted_bytes() -> Result<u64, Failure> {
+    Ok(u64::from(setting("BENCH_MB", 1000)?) * 1_000_000)
+}
+
 fn all() -> Result<(), Failure> {
-    let bytes = u64::from(setting("BENCH_MB", 1000)?) * 1_000_000;
+    let bytes = wanted_bytes()?;
     let picked = std::env::var("BENCH_TRAILS").unwrap_or_default();
-    let endpoint = endpoint::start(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+    let endpoint = endpoint::start(Path::new(FILES), Duration::ZERO)?.address;
     for kind in Kind::ALL {
         if picked.is_empty() || picked.split(' ').any(|name| name == kind.name()) {
             measure(kind.name(), &generated(kind, bytes)?, &endpoint)?;
@@ -83,7 +96,7 @@ fn generated(kind: Kind, bytes: u64) -> Result<PathBuf, Failure> {
     const DAY: i64 = 24 * 60 * 60;
     let day = jiff::Timestamp::now().as_second() / DAY;
     let name = format!("trail-{}-{SEED}-{day}-{bytes}.json.gz", kind.name());
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = Path::new(FILES).join(name);
     if !path.exists() {
         eprintln!("generating a trail of {} MB: {}", bytes / 1_000_000, kind.name());
         trail::generate(&path, kind, bytes, SEED, day * DAY - DAY / 2)?;
@@ -134,7 +147,7 @@ fn measure(name: &str, path: &Path, endpoint: &str) -> Result<(), Failure> {
 /// The cheapest of some runs of one part.
 fn best(path: &Path, part: &str, level: u32, endpoint: &str) -> Result<Cost, Failure> {
     let runs = setting("BENCH_RUNS", 3)?;
-    let costs: Result<Vec<_>, _> = (0..runs.max(1)).map(|_| run(path, part, level, endpoint)).collect();
+    let costs: Result<Vec<_>, _> = (0..runs.max(1)).map(|_| run(path, part, level, endpoint, None)).collect();
     costs?
         .into_iter()
         .min_by(|one, other| one.cpu_seconds.total_cmp(&other.cpu_seconds))
@@ -142,13 +155,20 @@ fn best(path: &Path, part: &str, level: u32, endpoint: &str) -> Result<Cost, Fai
 }
 
 /// Runs one part in a process of its own.
-fn run(path: &Path, part: &str, level: u32, endpoint: &str) -> Result<Cost, Failure> {
+fn run(
+    path: &Path,
+    part: &str,
+    level: u32,
+    endpoint: &str,
+    in_flight: Option<&str>,
+) -> Result<Cost, Failure> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(path).env(PART, part).env(LEVEL, level.to_string()).env(ENDPOINT, endpoint);
     // What the SDK signs with; nobody checks it.
     for name in ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
         command.env(name, "any");
     }
+    command.envs(in_flight.map(|in_flight| (ours::IN_FLIGHT, in_flight)));
     let output = command.output()?;
     let text = String::from_utf8(output.stdout)?;
     Cost::parse(text.trim())

@@ -28,6 +28,8 @@ use super::{ENDPOINT, Failure};
 /// About what S3's client hands out at a time.
 pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
+/// A setting that a run may change.
+pub(super) const IN_FLIGHT: &str = "SENTINEL_MAX_CONCURRENCY";
 const RULE: &str = "dcr-00000000000000000000000000000000";
 
 struct OneFile(PathBuf);
@@ -136,9 +138,9 @@ async fn forward(
         ("AZURE_TENANT_ID", "00000000-0000-0000-0000-000000000000"),
         ("AZURE_CLIENT_ID", "00000000-0000-0000-0000-000000000000"),
     ];
-    let config = Config::parse(
-        environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
-    )?;
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter();
+    let in_flight = std::env::var(IN_FLIGHT).ok().map(|value| (IN_FLIGHT.to_owned(), value));
+    let config = Config::parse(environment.chain(in_flight).collect())?;
     let Api::LogsIngestion(api) = config.api else { return Err("not the default API".into()) };
     let sink = LogsIngestionSink::new(client, api, AnySecret, u8::try_from(level)?);
     let limits = Limits {

@@ -233,6 +233,8 @@ impl<S: LogSink> Ticket<'_, S> {
         let mut carriage = Carriage::empty(deadline);
         let flight = carriage.add(batch);
         self.station.depart(&mut self.station.state(), table, carriage, permit);
+        // It is packed and posted now: a reader whose bytes are there already would go on until nothing more may leave.
+        tokio::task::yield_now().await;
         flight
     }
 
