@@ -1,6 +1,7 @@
 //! Environment → settings: every problem is found before any is told, and a typo is never a default.
 
 mod logging;
+mod sdk;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +10,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 pub use logging::Logging;
+pub use sdk::Sdk;
 
 use crate::batch::MAX_REQUEST_BYTES;
 use crate::table::Table;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sentinel_forwarder::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue, http_client, sdk_config};
-use sentinel_forwarder::config::{Config, Logging};
+use sentinel_forwarder::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue, function_config, http_client};
+use sentinel_forwarder::config::{Config, Logging, Sdk};
 use sentinel_forwarder::handler::{Answer, Handler};
 use sentinel_forwarder::sentinel::Sink;
 use sentinel_forwarder::wiring;
@@ -22,7 +22,7 @@ type Function = Handler<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedger>;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     log(&Logging::from_env());
-    let ran = match build().await {
+    let ran = match build() {
         Ok(handler) => run(handler).await,
         Err(error) => Err(error),
     };
@@ -42,10 +42,10 @@ fn log(settings: &Logging) {
     tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
-async fn build() -> Result<Function, Error> {
+fn build() -> Result<Function, Error> {
     let config = Config::from_env()?;
     let client = http_client()?;
-    let aws = sdk_config(client.clone()).await;
+    let aws = function_config(client.clone(), Sdk::from_env());
     let sink = wiring::sink(&config, client, &aws);
     tokio::spawn(fetch_ahead(sink.clone()));
     let forwarder = wiring::pipeline(&config, sink, &aws);

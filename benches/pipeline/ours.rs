@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sentinel_forwarder::aws::{
-    Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, S3Objects, http_client,
-    sdk_config,
+    Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, S3Objects, function_config,
+    http_client,
 };
-use sentinel_forwarder::config::{Api, Config};
+use sentinel_forwarder::config::{Api, Config, Sdk};
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
 use sentinel_forwarder::delivery::{Entry, Key};
@@ -115,7 +115,7 @@ pub(super) fn run(path: &Path, level: u32, around: Around) -> Result<Cost, Failu
         if around == Around::Nothing {
             return forward(path, level, client, OneFile(path.to_owned()), ledger).await;
         }
-        let objects = S3Objects::new(&sdk_config(client.clone()).await);
+        let objects = S3Objects::new(&function_config(client.clone(), Sdk::from_env()));
         forward(path, level, client, objects, ledger).await
     })
 }

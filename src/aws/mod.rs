@@ -20,8 +20,13 @@ mod writing;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use archive::{Archive, Mark, Stored, Versions};
@@ -41,6 +46,8 @@ pub use public_keys::{CloudTrailKeys, KeyError, PublicKeys};
 pub use queues::{MOST_MESSAGES, Queue, QueueError, Refusals, SqsQueue};
 #[cfg(feature = "cli")]
 pub use writing::Writing;
+
+use crate::config::Sdk;
 
 /// How long one try of a call may take until its answer begins, and all tries together: an answer that never comes must
 /// leave time to settle.
@@ -68,10 +75,42 @@ pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     }
 }
 
-/// The SDK's settings: region, credentials and endpoints as the environment says.
-pub async fn sdk_config(client: reqwest::Client) -> SdkConfig {
-    let timeouts =
-        TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build();
-    let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+/// The function's settings of the SDK, from its environment alone.
+#[must_use]
+pub fn function_config(client: reqwest::Client, settings: Sdk) -> SdkConfig {
+    // Lambda gives the role's credentials in the environment, for as long as that lives.
+    let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(settings.region().map(|region| Region::new(region.to_owned())))
+        .credentials_provider(credentials)
+        .identity_cache(IdentityCache::lazy().build())
+        .timeout_config(timeouts())
+        .retry_config(RetryConfig::standard())
+        .http_client(http::SharedClient::new(client))
+        .use_fips(settings.uses_fips())
+        .use_dual_stack(settings.uses_dual_stack());
+    config.set_endpoint_url(settings.endpoint_url().map(str::to_owned));
+    config.service_config(OfService(settings)).build()
+}
+
+/// What the environment says of one service.
+#[derive(Debug)]
+struct OfService(Sdk);
+
+impl LoadServiceConfig for OfService {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        self.0.of_service(key.service_id(), key.env()).map(str::to_owned)
+    }
+}
+
+/// An operator's settings of the SDK: region, credentials and endpoints as the environment and the profile say.
+#[cfg(feature = "cli")]
+pub async fn operator_config(client: reqwest::Client) -> SdkConfig {
+    let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
     loader.http_client(http::SharedClient::new(client)).load().await
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).operation_timeout(OPERATION).build()
 }

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 pub use finding::{Check, Finding, Status, has_failed, json, summary};
 pub use probe::PROBE;
 
-use crate::aws::{Inspection, LookError, http_client, sdk_config};
+use crate::aws::{Inspection, LookError, http_client, operator_config};
 use crate::config::{Api, Config, Credential, Problems};
 
 /// How long one question may take, its retries included: nobody waits long for a doctor.
@@ -50,7 +50,7 @@ pub async fn examine(
     tell: impl FnMut(&Finding),
 ) -> Result<Vec<Finding>, reqwest::Error> {
     let client = http_client()?;
-    let aws = sdk_config(client.clone()).await;
+    let aws = operator_config(client.clone()).await;
     let mut visit = Visit { client, aws, options, has_identity: false, findings: Vec::new(), tell };
     visit.note(configuration(&config));
     let inspection = Inspection::new(visit.aws.clone());

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use sentinel_forwarder::aws::{Bucket, S3Objects, SqsMailbox, http_client, sdk_config};
+use sentinel_forwarder::aws::{Bucket, S3Objects, SqsMailbox, http_client, operator_config};
 use sentinel_forwarder::backfill::manifest::{self, Job, Target};
 use sentinel_forwarder::backfill::selection::Selection;
 use sentinel_forwarder::backfill::state::State;
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let (selection, way) = (arguments.selection()?, arguments.way()?);
     let client = http_client()?;
-    let aws = sdk_config(client.clone()).await;
+    let aws = operator_config(client.clone()).await;
     let bucket = Bucket::new(&aws, selection.source.bucket.clone());
     let name = selection.to_string();
     let known = match &arguments.state {

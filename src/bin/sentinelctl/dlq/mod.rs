@@ -13,7 +13,7 @@ use std::rc::Rc;
 
 use clap::Subcommand;
 use clap::error::ErrorKind;
-use sentinel_forwarder::aws::{SqsMailbox, http_client, sdk_config};
+use sentinel_forwarder::aws::{SqsMailbox, http_client, operator_config};
 use sentinel_forwarder::dlq::{Ending, Stop};
 
 use super::console::{end, say};
@@ -142,7 +142,7 @@ fn work(arguments: &Arguments, queue_url: &str) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let aws = sdk_config(http_client().map_err(io::Error::other)?).await;
+        let aws = operator_config(http_client().map_err(io::Error::other)?).await;
         let desk =
             Desk { dead_letters: SqsMailbox::new(&aws, queue_url.to_owned()), aws, stop: Rc::default() };
         tokio::task::spawn_local(obey(Interruption::catch()?, Rc::clone(&desk.stop)));
