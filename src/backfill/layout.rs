@@ -148,7 +148,8 @@ impl Period {
 }
 
 /// When a file was written, if its name tells as CloudTrail's do: `…_20260310T1005Z_…`.
-pub(super) fn stamp(key: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn stamp(key: &str) -> Option<Timestamp> {
     let name = key.rsplit('/').next()?;
     name.split('_').find_map(|part| {
         let digits = part.strip_suffix('Z')?;

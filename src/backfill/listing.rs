@@ -20,6 +20,16 @@ pub async fn ranges(bucket: &Bucket, selection: &Selection) -> Result<Vec<Range>
         return Ok(vec![Range::all(selection.source.prefix.clone())]);
     }
     let wanted = selection.wanted().map_err(BackfillError::Usage)?;
+    let folders = regions(bucket, selection).await?;
+    Ok(folders.iter().map(|folder| selection.period.days(folder, &wanted.path.rest)).collect())
+}
+
+/// The folders of the regions that are selected, in the order of their keys.
+///
+/// # Errors
+/// If S3 refuses, or there is nothing of the kind.
+pub async fn regions(bucket: &Bucket, selection: &Selection) -> Result<Vec<String>, BackfillError> {
+    let wanted = selection.wanted().map_err(BackfillError::Usage)?;
     let accounts = accounts(bucket, &wanted).await?;
     if accounts.is_empty() {
         return Err(BackfillError::NoAccounts {
@@ -38,14 +48,12 @@ pub async fn ranges(bucket: &Bucket, selection: &Selection) -> Result<Vec<Range>
                 given => given.to_vec(),
             };
             let folders = names.iter().map(|region| format!("{service}{region}/"));
-            Ok::<Vec<_>, BucketError>(
-                folders.map(|folder| selection.period.days(&folder, &wanted.path.rest)).collect(),
-            )
+            Ok::<Vec<_>, BucketError>(folders.collect())
         })
         .buffer_unordered(LISTINGS_AT_ONCE);
-    let mut ranges: Vec<Range> = regions.try_concat().await?;
-    ranges.sort();
-    Ok(ranges)
+    let mut folders: Vec<String> = regions.try_concat().await?;
+    folders.sort();
+    Ok(folders)
 }
 
 /// The folders of the accounts, those of organizations' trails too.

@@ -21,7 +21,7 @@ use thiserror::Error;
 pub use carry::{Carried, Carrier, Course, Done, Ending, Halt, carry};
 pub use direct::Direct;
 pub use layout::Range;
-pub use listing::ranges;
+pub use listing::{ranges, regions};
 pub use queue::ByQueue;
 pub use survey::survey;
 

@@ -66,6 +66,18 @@ impl Key {
         Self::new(&["hour", account, region, hour])
     }
 
+    /// Whether it is that of a digest that was checked.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        self.0.starts_with("link#")
+    }
+
+    /// Whether it is that of the account of an hour.
+    #[must_use]
+    pub fn is_hour(&self) -> bool {
+        self.0.starts_with("hour#")
+    }
+
     /// The key as it is kept.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -36,7 +36,20 @@ pub struct Account {
 }
 
 impl Account {
-    pub(super) fn add_counts(&mut self, counts: Counts) {
+    /// Takes in what another digest lists.
+    pub fn add(&mut self, other: &Self) {
+        self.listed += other.listed;
+        self.delivered += other.delivered;
+        self.late += other.late;
+        self.missing += other.missing;
+        self.gone += other.gone;
+        self.altered += other.altered;
+        self.in_letters += other.in_letters;
+        self.add_counts(other.counts);
+    }
+
+    /// Takes in the records of a file.
+    pub fn add_counts(&mut self, counts: Counts) {
         self.counts.records += counts.records;
         self.counts.rows += counts.rows;
         self.counts.filtered += counts.filtered;
@@ -52,7 +65,8 @@ impl Account {
     }
 
     /// Its numbers by their names in the ledger and in rows.
-    const fn numbers(&self) -> [(&'static str, &'static str, u64); 11] {
+    #[must_use]
+    pub const fn numbers(&self) -> [(&'static str, &'static str, u64); 11] {
         let counts = &self.counts;
         [
             ("files_listed", "FilesListed", self.listed),

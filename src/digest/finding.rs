@@ -50,8 +50,19 @@ pub enum Finding {
         to: Timestamp,
     },
     /// The digest before it was checked, and was removed since.
-    #[error("the digest before it was checked and has been removed since: {0}")]
+    #[error("a digest that was checked has been removed since: {0}")]
     PreviousRemoved(Place),
+    /// The chain ends, and its next digest has been due for long.
+    #[error(
+        "no digest follows {last}: the trail or its validation was switched off, or digests were removed, and \
+         nothing vouches for the time from {from} on"
+    )]
+    Overdue {
+        /// The last digest.
+        last: Place,
+        /// Its end.
+        from: Timestamp,
+    },
     /// The chain begins anew in its midst.
     #[error(
         "the chain begins anew at {to}: the trail or its validation was off, and nothing vouches for the time from {from} on"
@@ -110,6 +121,7 @@ impl Finding {
             Self::PreviousChanged(..) => "PreviousChanged",
             Self::Gap { .. } => "Gap",
             Self::PreviousRemoved(_) => "PreviousRemoved",
+            Self::Overdue { .. } => "Overdue",
             Self::Restarted { .. } => "Restarted",
             Self::Fork(_) => "Fork",
             Self::Altered { .. } => "Altered",

@@ -1,10 +1,11 @@
 //! Digests for tests, signed with keys of our own: one that the tests call CloudTrail's, and a forger's.
 
 use std::io::Write as _;
+use std::sync::LazyLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ring::rand::SystemRandom;
 use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
@@ -30,37 +31,46 @@ pub(crate) struct Forged {
 /// What a digest is to say.
 #[derive(Clone)]
 pub(crate) struct Plan<'a> {
-    /// The hour of 10 March 2026 that it begins with.
-    pub(crate) hour: u32,
+    /// The account and the region.
+    pub(crate) of: (&'a str, &'a str),
+    pub(crate) trail: &'a str,
+    /// The hour that it begins with, counted from the beginning of 10 March 2026.
+    pub(crate) hour: i64,
     pub(crate) previous: Option<&'a Forged>,
-    /// Keys behind [`FILES`], and contents.
+    /// Keys, and contents.
     pub(crate) files: Vec<(String, Vec<u8>)>,
     pub(crate) is_backfill: bool,
     pub(crate) by_forger: bool,
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(hour: u32, previous: Option<&'a Forged>) -> Self {
-        Self { hour, previous, files: Vec::new(), is_backfill: false, by_forger: false }
+    pub(crate) fn new(hour: i64, previous: Option<&'a Forged>) -> Self {
+        let of = ("111122223333", "eu-west-1");
+        Self { of, trail: "main", hour, previous, files: Vec::new(), is_backfill: false, by_forger: false }
     }
 
-    pub(crate) fn with(mut self, name: &str, content: &[u8]) -> Self {
-        self.files.push((name.to_owned(), content.to_vec()));
+    /// Lists a file of [`FILES`].
+    pub(crate) fn with(self, name: &str, content: &[u8]) -> Self {
+        self.with_key(format!("{FILES}{name}"), content)
+    }
+
+    pub(crate) fn with_key(mut self, key: String, content: &[u8]) -> Self {
+        self.files.push((key, content.to_vec()));
         self
     }
 
     /// The digest's members.
     pub(crate) fn members(&self) -> Value {
-        let at = |hour: u32| format!("2026-03-10T{hour:02}:01:31Z");
+        let at = |hour| beginning(hour).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let place = self.place();
         let previous = self.previous;
         let files: Vec<Value> = self
             .files
             .iter()
-            .map(|(name, content)| {
+            .map(|(key, content)| {
                 json!({
                     "s3Bucket": BUCKET,
-                    "s3Object": format!("{FILES}{name}"),
+                    "s3Object": key,
                     "hashValue": hex(&Sha256::digest(content)),
                     "hashAlgorithm": "SHA-256",
                     "newestEventTime": at(self.hour),
@@ -69,7 +79,7 @@ impl<'a> Plan<'a> {
             })
             .collect();
         json!({
-            "awsAccountId": "111122223333",
+            "awsAccountId": self.of.0,
             "digestStartTime": at(self.hour),
             "digestEndTime": at(self.hour + 1),
             "digestS3Bucket": place.bucket,
@@ -90,10 +100,12 @@ impl<'a> Plan<'a> {
 
     pub(crate) fn place(&self) -> Place {
         let suffix = if self.is_backfill { "_backfill" } else { "" };
+        let ((account, region), trail) = (self.of, self.trail);
+        let end = beginning(self.hour + 1);
+        let (day, end) = (end.strftime("%Y/%m/%d"), end.strftime("%Y%m%dT%H%M%SZ"));
         let key = format!(
-            "AWSLogs/111122223333/CloudTrail-Digest/eu-west-1/2026/03/10/111122223333_CloudTrail-Digest_eu-west-1_\
-             main_us-east-1_20260310T{:02}0131Z{suffix}.json.gz",
-            self.hour + 1
+            "AWSLogs/{account}/CloudTrail-Digest/{region}/{day}/{account}_CloudTrail-Digest_{region}_{trail}_us-east-1_\
+             {end}{suffix}.json.gz"
         );
         Place { bucket: BUCKET.to_owned(), key }
     }
@@ -101,9 +113,13 @@ impl<'a> Plan<'a> {
     pub(crate) fn forge(&self) -> Forged {
         let bytes = gzip(self.members().to_string().as_bytes());
         let text = Document::read(&bytes).unwrap().signed_text();
-        let key = if self.by_forger { FORGER } else { CLOUDTRAIL };
-        Forged { place: self.place(), bytes, signature: sign(key, &text) }
+        Forged { place: self.place(), bytes, signature: sign(self.by_forger, &text) }
     }
+}
+
+/// When the digest of an hour begins.
+pub(crate) fn beginning(hour: i64) -> Timestamp {
+    "2026-03-10T00:01:31Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hour)
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -112,8 +128,10 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
-fn sign(key: &[u8], text: &str) -> Signature {
-    let key = RsaKeyPair::from_pkcs8(key).unwrap();
+fn sign(by_forger: bool, text: &str) -> Signature {
+    static KEYS: LazyLock<[RsaKeyPair; 2]> =
+        LazyLock::new(|| [CLOUDTRAIL, FORGER].map(|key| RsaKeyPair::from_pkcs8(key).unwrap()));
+    let key = &KEYS[usize::from(by_forger)];
     let mut bytes = vec![0; key.public().modulus_len()];
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut bytes).unwrap();
     Signature { hex: hex(&bytes), algorithm: "SHA256withRSA".to_owned() }

@@ -83,7 +83,9 @@ fn link_key(place: &Place) -> Key {
     Key::link(&place.bucket, &place.key)
 }
 
-fn chain_key(chain: &Chain) -> Key {
+/// By what a chain is remembered.
+#[must_use]
+pub fn chain_key(chain: &Chain) -> Key {
     let Chain { organization, account, region, trail, home_region } = chain;
     Key::chain(account, region, home_region, trail, organization.as_deref())
 }

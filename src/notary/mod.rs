@@ -11,6 +11,8 @@ mod tests;
 use futures_util::future::BoxFuture;
 use thiserror::Error;
 
+pub use memory::chain_key;
+
 use crate::aws::{Archive, KeyError, LedgerError, Notes, PublicKeys, Queue, QueueError, ReadError};
 use crate::deadline::Deadline;
 use crate::digest::{
