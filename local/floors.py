@@ -33,6 +33,7 @@ FLOORS = {
     "dlq": 5,
     "doctor": 5,
     "standin": 5,
+    "verify": 5,
     "sentinelctl": 6,
 }
 LAST_PURE_FLOOR = 1

@@ -29,4 +29,6 @@ pub mod standin;
 pub mod table;
 pub mod task;
 pub mod trigger;
+#[cfg(feature = "cli")]
+pub mod verify;
 pub mod wiring;

@@ -1,0 +1,392 @@
+//! A month of three accounts and four regions in memory, with something wrong in each: it is found and named, nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::aws::{KeyError, LedgerError, Mark, Note, ReadError, Stored, Versions};
+use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
+use crate::digest::forge::{BUCKET, Forged, Plan, beginning, key};
+use crate::digest::{DigestKey, Link, PublicKey, Version};
+use crate::json;
+use crate::task::ObjectRef;
+
+const ACCOUNTS: [&str; 3] = ["111122223333", "444455556666", "777788889999"];
+const REGIONS: [&str; 4] = ["ap-south-1", "eu-west-1", "us-east-1", "us-west-2"];
+const HOURS: i64 = 720;
+const PAGE: usize = 1000;
+
+/// S3, the keys and the ledger.
+#[derive(Default)]
+struct World {
+    objects: Mutex<BTreeMap<String, Option<Forged>>>,
+    entries: Mutex<HashMap<String, Entry>>,
+    links: Mutex<HashMap<String, Note>>,
+    /// From there on S3 answers no more.
+    denied: Mutex<Option<String>>,
+}
+
+impl Archive for World {
+    async fn read(&self, object: &ObjectRef, _: usize) -> Result<Stored, ReadError> {
+        let gone = || ReadError::Gone { code: "NoSuchKey".to_owned() };
+        let forged = self.objects.lock().unwrap().get(&object.key).cloned().flatten().ok_or_else(gone)?;
+        let object = ObjectRef { etag: Some("e".to_owned()), ..object.clone() };
+        Ok(Stored { object, bytes: forged.bytes, signature: Some(forged.signature) })
+    }
+
+    async fn versions(&self, bucket: &str, prefix: &str, behind: &Mark) -> Result<Versions, ReadError> {
+        if self.denied.lock().unwrap().as_ref().is_some_and(|denied| prefix.starts_with(denied)) {
+            return Err(ReadError::NotListed { code: "AccessDenied".to_owned() });
+        }
+        let objects = self.objects.lock().unwrap();
+        let from = behind.key.clone().max(prefix.to_owned());
+        let page: Vec<Version> = objects
+            .range(from..)
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .filter(|(key, _)| **key != behind.key)
+            .take(PAGE + 1)
+            .map(|(key, _)| version(bucket, key))
+            .collect();
+        let next = page.get(PAGE).map(|_| Mark { key: page[PAGE - 1].object.key.clone(), version_id: None });
+        Ok(Versions { versions: page.into_iter().take(PAGE).collect(), next })
+    }
+}
+
+fn version(bucket: &str, key: &str) -> Version {
+    let (bucket, key) = (bucket.to_owned(), key.to_owned());
+    let object = ObjectRef { bucket, key, version_id: None, etag: Some("e".to_owned()) };
+    Version { object, modified: Timestamp::UNIX_EPOCH, is_latest: true }
+}
+
+impl PublicKeys for World {
+    async fn find(
+        &self,
+        _: &str,
+        name: &str,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Option<PublicKey>, KeyError> {
+        Ok(Some(key()).filter(|key| key.fingerprint == name))
+    }
+}
+
+impl Notes for World {
+    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
+        let entries = self.entries.lock().unwrap();
+        let found = keys.iter().filter_map(|key| entries.get_key_value(key.as_str()));
+        Ok(found.map(|(key, entry)| (key.clone(), entry.clone())).collect())
+    }
+
+    async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
+        Ok(self.links.lock().unwrap().get(key.as_str()).cloned().unwrap_or_default())
+    }
+
+    async fn write_note(&self, _: &Key, _: &Note) -> Result<(), LedgerError> {
+        panic!("who verifies changes nothing");
+    }
+}
+
+impl World {
+    fn put(&self, digest: &Forged) {
+        self.objects.lock().unwrap().insert(digest.place.key.clone(), Some(digest.clone()));
+    }
+
+    fn store(&self, key: &str) {
+        self.objects.lock().unwrap().insert(key.to_owned(), None);
+    }
+
+    fn remove(&self, key: &str) {
+        self.objects.lock().unwrap().remove(key).unwrap();
+    }
+
+    fn deliver(&self, key: &str, content: &[u8]) {
+        let counts = Counts { records: 3, rows: 2, filtered: 1, ..Counts::default() };
+        let entry = Entry {
+            version: 2,
+            holder: String::new(),
+            stage: Stage::Delivered { at: Timestamp::UNIX_EPOCH },
+            settled: Settled { counts, ..Settled::default() },
+            takeovers: 0,
+            announced_at: Timestamp::UNIX_EPOCH,
+            content: Some(Content { size: 1, bytes: 1, sha256: json::hex(&Sha256::digest(content)) }),
+        };
+        self.entries.lock().unwrap().insert(entry_key(key), entry);
+    }
+
+    fn lose(&self, key: &str) {
+        self.entries.lock().unwrap().remove(&entry_key(key)).unwrap();
+    }
+
+    /// Remembers digests as the function does that checked them.
+    fn check(&self, digests: &[Forged]) {
+        for (digest, next) in digests.iter().zip(digests[1..].iter().map(Some).chain([None])) {
+            let link = Link {
+                sha256: json::hex(&crate::digest::sha256(&digest.bytes).unwrap()),
+                signature: digest.signature.hex.clone(),
+                end: DigestKey::parse(&digest.place.key).unwrap().end,
+                after: None,
+                next: next.map(|next| next.place.key.clone()),
+            };
+            let serde_json::Value::Object(content) = serde_json::to_value(link).unwrap() else {
+                panic!("an object")
+            };
+            let key = Key::link(BUCKET, &digest.place.key).as_str().to_owned();
+            self.links.lock().unwrap().insert(key, Note { version: 1, content });
+        }
+    }
+
+    /// A chain with a file in each hour, delivered.
+    fn grow(&self, of: (&str, &str), hours: std::ops::Range<i64>) -> Vec<Forged> {
+        let mut chain: Vec<Forged> = Vec::new();
+        for hour in hours {
+            let file = file(of, hour, "a");
+            self.store(&file);
+            self.deliver(&file, b"true");
+            let plan = Plan { of, ..Plan::new(hour, chain.last()) };
+            chain.push(plan.with_key(file, b"true").forge());
+        }
+        chain.iter().for_each(|digest| self.put(digest));
+        chain
+    }
+
+    fn verify(
+        self: &Arc<Self>,
+        hours: std::ops::Range<i64>,
+        now: Timestamp,
+        sources: Vec<Source>,
+    ) -> Outcome {
+        let parties = Parties { archive: Arc::clone(self), keys: Arc::clone(self), ledger: Arc::clone(self) };
+        let asked = asked(hours, now);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(verify(&parties, asked, sources, |_| {}))
+    }
+}
+
+pub(super) fn asked(hours: std::ops::Range<i64>, now: Timestamp) -> Asked {
+    let bucket = BUCKET.to_owned();
+    Asked { bucket, from: floor(beginning(hours.start)), until: floor(beginning(hours.end)), now }
+}
+
+fn entry_key(key: &str) -> String {
+    Key::object(&version(BUCKET, key).object).as_str().to_owned()
+}
+
+fn file((account, region): (&str, &str), hour: i64, name: &str) -> String {
+    let time = beginning(hour) + SignedDuration::from_mins(5);
+    let (day, time) = (time.strftime("%Y/%m/%d"), time.strftime("%Y%m%dT%H%MZ"));
+    format!("AWSLogs/{account}/CloudTrail/{region}/{day}/{account}_CloudTrail_{region}_{time}_{name}.json.gz")
+}
+
+pub(super) fn source((account, region): (&str, &str)) -> Source {
+    Source {
+        account: account.to_owned(),
+        region: region.to_owned(),
+        organization: None,
+        digests: Some(format!("AWSLogs/{account}/CloudTrail-Digest/{region}/")),
+        files: vec![format!("AWSLogs/{account}/CloudTrail/{region}/")],
+    }
+}
+
+/// Account, region, hour and name of all that is wrong.
+fn named(outcome: &Outcome) -> Vec<(String, String, i64, &'static str)> {
+    let first = floor(beginning(0));
+    outcome
+        .exceptions()
+        .map(|(source, exception)| {
+            let hour = exception.hour.duration_since(first).as_hours();
+            (source.account.clone(), source.region.clone(), hour, exception.name)
+        })
+        .collect()
+}
+
+fn states(verified: &Verified) -> BTreeMap<State, usize> {
+    let mut states = BTreeMap::new();
+    verified.hours.iter().for_each(|hour| *states.entry(hour.state).or_default() += 1);
+    states
+}
+
+#[test]
+fn of_a_month_all_that_is_wrong_is_named_and_nothing_else() {
+    let world = Arc::new(World::default());
+    let places: Vec<(&str, &str)> =
+        ACCOUNTS.iter().flat_map(|account| REGIONS.iter().map(move |region| (*account, *region))).collect();
+    let chains: Vec<Vec<Forged>> = places
+        .iter()
+        .enumerate()
+        .map(|(place, of)| match place {
+            // No digest vouches for it, and it is whole.
+            9 => {
+                for hour in 0..HOURS {
+                    let file = file(*of, hour, "a");
+                    world.store(&file);
+                    world.deliver(&file, b"true");
+                }
+                Vec::new()
+            }
+            _ => world.grow(*of, 0..HOURS),
+        })
+        .collect();
+    // Withheld: listed, and never announced.
+    world.lose(&file(places[0], 100, "a"));
+    // Altered on its way.
+    world.deliver(&file(places[1], 200, "a"), b"false");
+    // Deleted before it was delivered.
+    world.lose(&file(places[2], 300, "a"));
+    world.remove(&file(places[2], 300, "a"));
+    // Digests removed in the middle, that nobody had checked, and at the end.
+    (400..404).for_each(|hour| world.remove(&chains[3][hour].place.key));
+    (716..720).for_each(|hour| world.remove(&chains[4][hour].place.key));
+    // A forged chain: its name looks good, and it goes on behind a genuine digest.
+    let (mut forged, of): (Vec<Forged>, _) = (Vec::new(), places[5]);
+    for hour in 500..502 {
+        let previous = forged.last().unwrap_or(&chains[5][499]).clone();
+        forged.push(Plan { of, trail: "main2", by_forger: true, ..Plan::new(hour, Some(&previous)) }.forge());
+        world.put(&forged[forged.len() - 1]);
+    }
+    // A file that no digest lists, and that was never announced.
+    world.store(&file(places[6], 150, "b"));
+    // The chain begins anew.
+    (600..HOURS).for_each(|hour| world.remove(&chains[7][usize::try_from(hour).unwrap()].place.key));
+    let mut anew: Vec<Forged> = Vec::new();
+    for hour in 605..HOURS {
+        let plan = Plan { of: places[7], ..Plan::new(hour, anew.last()) };
+        anew.push(plan.with_key(file(places[7], hour, "a"), b"true").forge());
+        world.put(&anew[anew.len() - 1]);
+    }
+    // A digest that was changed afterwards.
+    world.put(&Forged { bytes: chains[8][0].bytes.clone(), ..chains[8][250].clone() });
+    // Digests that were checked, and removed since, in the middle and at the end.
+    world.check(&chains[10]);
+    (350..353).for_each(|hour| world.remove(&chains[10][hour].place.key));
+    world.remove(&chains[10][719].place.key);
+
+    let sources = places.iter().map(|of| source(*of)).collect();
+    let outcome = world.verify(0..HOURS, beginning(HOURS + 24), sources);
+    let expected: Vec<_> = [
+        (0, 100, "Missing"),
+        (1, 200, "Altered"),
+        (2, 300, "Gone"),
+        (3, 400, "Gap"),
+        (4, 716, "Overdue"),
+        (5, 500, "BadSignature"),
+        (5, 501, "BadSignature"),
+        (6, 150, "Missing"),
+        (7, 600, "Restarted"),
+        (8, 250, "Moved"),
+        (8, 250, "PreviousChanged"),
+        (10, 350, "PreviousRemoved"),
+        (10, 351, "PreviousRemoved"),
+        (10, 352, "PreviousRemoved"),
+        (10, 719, "PreviousRemoved"),
+        (10, 719, "Overdue"),
+    ]
+    .map(|(place, hour, name)| (places[place].0.to_owned(), places[place].1.to_owned(), hour, name))
+    .into();
+    assert_eq!(named(&outcome), expected);
+    assert_eq!(outcome.answer(), Answer::Wrong);
+    for (place, worse) in [
+        (0, [(State::Incomplete, 1)].as_slice()),
+        (1, &[(State::Altered, 1)]),
+        (2, &[(State::Gone, 1)]),
+        (3, &[(State::Unsealed, 4)]),
+        (4, &[(State::Unsealed, 4)]),
+        (5, &[(State::Unverified, 2)]),
+        (6, &[(State::Incomplete, 1)]),
+        (7, &[(State::Unsealed, 5)]),
+        (8, &[(State::Unverified, 1)]),
+        (9, &[(State::Unvouched, 720)]),
+        (10, &[(State::Unsealed, 4)]),
+        (11, &[]),
+    ] {
+        let mut all: BTreeMap<State, usize> = worse.iter().copied().collect();
+        let whole = 720 - all.values().sum::<usize>();
+        if whole > 0 {
+            all.insert(State::Complete, whole);
+        }
+        assert_eq!(states(&outcome.verified[place]), all, "{place}");
+    }
+    let hours = || outcome.verified.iter().flat_map(|verified| &verified.hours);
+    let sum = |of: fn(&Hour) -> u64| hours().map(of).sum::<u64>();
+    let delivered = sum(|hour| hour.account.delivered + hour.unlisted.delivered);
+    assert_eq!(delivered, 12 * 720 - 3, "all but those that are missing, altered and gone");
+    assert_eq!(
+        sum(|hour| hour.counts().records),
+        sum(|hour| hour.counts().rows + hour.counts().filtered + hour.counts().letters)
+    );
+}
+
+#[test]
+fn a_good_chain_is_proven_and_what_is_not_due_is_pending() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    world.grow(of, -30..20);
+    let now = beginning(20) + SignedDuration::from_mins(30);
+    let outcome = world.verify(0..21, now, vec![source(of)]);
+    assert_eq!((named(&outcome), outcome.answer()), (Vec::new(), Answer::Proven));
+    assert_eq!(states(&outcome.verified[0]), [(State::Complete, 20), (State::Pending, 1)].into());
+    assert_eq!(outcome.verified[0].seals.len(), 20);
+    // Two hours later it is due, and three it is overdue.
+    for (hours, state, wrong) in [(1, State::Pending, 0), (3, State::Unsealed, 1)] {
+        let outcome = world.verify(0..21, now + SignedDuration::from_hours(hours), vec![source(of)]);
+        assert_eq!(outcome.verified[0].hours[20].state, state);
+        assert_eq!(outcome.exceptions().count(), wrong);
+    }
+}
+
+#[test]
+fn a_chain_that_ends_just_before_is_overdue_and_a_name_alone_is_no_chain() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    let chain = world.grow(of, -30..-2);
+    let forged = Plan { of, trail: "other", by_forger: true, ..Plan::new(-2, chain.last()) }.forge();
+    let later = Plan { of, by_forger: true, ..Plan::new(-2, chain.last()) }.forge();
+    world.put(&forged);
+    world.put(&later);
+    let outcome = world.verify(0..5, beginning(40), vec![source(of)]);
+    let last = &chain[27].place;
+    let [(_, exception)] = &outcome.exceptions().collect::<Vec<_>>()[..] else { panic!("one: {outcome:?}") };
+    assert_eq!((exception.name, exception.says.contains(&last.key)), ("Overdue", true));
+    assert_eq!(states(&outcome.verified[0]), [(State::Unsealed, 5)].into());
+}
+
+#[test]
+fn a_trail_that_begins_is_no_alarm_and_files_beside_the_hours_are_none_of_theirs() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    world.grow(of, 5..30);
+    for hour in [-1, 24] {
+        world.store(&file(of, hour, "never-announced"));
+    }
+    let outcome = world.verify(0..24, beginning(100), vec![source(of)]);
+    assert_eq!((named(&outcome), outcome.answer()), (Vec::new(), Answer::Proven));
+    assert_eq!(states(&outcome.verified[0]), [(State::Complete, 19), (State::Unvouched, 5)].into());
+}
+
+#[test]
+fn what_can_not_be_looked_at_is_not_proven() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    world.grow(of, 0..72);
+    *world.denied.lock().unwrap() = Some(format!("AWSLogs/{}/CloudTrail/{}/2026/03/12", of.0, of.1));
+    let outcome = world.verify(0..72, beginning(100), vec![source(of)]);
+    assert_eq!((named(&outcome), outcome.answer()), (Vec::new(), Answer::Unknown));
+    assert_eq!(states(&outcome.verified[0]), [(State::Complete, 24), (State::Unchecked, 48)].into());
+    assert!(outcome.verified[0].error.as_ref().unwrap().contains("s3:ListBucketVersions"));
+}
+
+#[test]
+fn an_hour_with_ten_thousand_files_takes_so_many_calls() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    let mut plan = Plan { of, ..Plan::new(0, None) };
+    for number in 0..10_000 {
+        let key = file(of, 0, &format!("{number:05}"));
+        world.store(&key);
+        world.deliver(&key, b"");
+        plan = plan.with_key(key, b"");
+    }
+    world.put(&plan.forge());
+    let outcome = world.verify(0..1, beginning(1), vec![source(of)]);
+    assert_eq!(outcome.verified[0].hours[0].account.delivered, 10_000);
+    assert_eq!(outcome.verified[0].hours[0].state, State::Complete);
+    // The digest, its listing, ten pages of its files and ten of the day's; a hundred keys a call, and what is remembered
+    // of digest and chain.
+    assert_eq!((outcome.s3_calls, outcome.ledger_calls), (22, 103));
+}
