@@ -27,7 +27,7 @@ struct Part {
     nothing: &'static str,
 }
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     Part {
         name: "health",
         title: "Health of the forwarder: runs, answers of Sentinel, version",
@@ -83,6 +83,13 @@ const PARTS: [Part; 10] = [
         query: include_str!("queries/workbook/files_missing.kql"),
         shown_as: "table",
         nothing: "No file was missing in this time.",
+    },
+    Part {
+        name: "completeness",
+        title: "Rows that the account of a whole day expects in AWSCloudTrail, and rows that are there (take 3 days or more)",
+        query: include_str!("queries/workbook/completeness.kql"),
+        shown_as: "table",
+        nothing: "No whole day was told in this time. Does the forwarder send `CompletenessRows`?",
     },
     Part {
         name: "rows_dropped",
