@@ -169,31 +169,30 @@ pub struct Progress {
     pub files: u64,
     /// Days of account-regions that are done.
     pub days: u64,
-    /// Those that there are.
-    pub days_in_all: u64,
 }
 
-/// Looks at all that is asked for; `tell` hears now and then how far it is.
+/// Looks at all that is asked for; `tell` hears now and then how far it is, and how many days there are.
 pub async fn verify<A: Archive, K: PublicKeys, N: Notes>(
     parties: &Parties<A, K, N>,
     asked: Asked,
     sources: Vec<Source>,
-    tell: impl Fn(Progress),
+    tell: impl Fn(Progress, u64),
 ) -> Outcome {
     let (begun, tally) = (Instant::now(), Arc::new(Tally::default()));
     let archive = || Counted::new(&parties.archive, &tally);
     let keys = || Counted::new(&parties.keys, &tally);
     let days = walk::days(&asked).count() as u64 * sources.len() as u64;
-    let progress = Cell::new(Progress { days_in_all: days, ..Progress::default() });
-    let told = |change: &dyn Fn(&mut Progress)| {
-        let mut now = progress.get();
-        change(&mut now);
-        progress.set(now);
-        tell(now);
+    let so_far = Cell::new(Progress::default());
+    let add = |more: Progress| {
+        let Progress { digests, files, days: done } = so_far.get();
+        let sum =
+            Progress { digests: digests + more.digests, files: files + more.files, days: done + more.days };
+        so_far.set(sum);
+        tell(sum, days);
     };
     let walks = sources.into_iter().map(|source| {
         let ledger = Counted::new(&parties.ledger, &tally);
-        Walk::new(archive(), keys(), ledger, &asked, source, &told).run()
+        Walk::new(archive(), keys(), ledger, &asked, source, &add).run()
     });
     let mut verified: Vec<Verified> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
     verified.sort_by(|one, other| one.source.cmp(&other.source));

@@ -13,7 +13,7 @@ const DIGESTS: &str = "CloudTrail-Digest";
 const VOUCHED_FOR: &str = "CloudTrail";
 
 /// The folders of an account-region.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source {
     /// The account.
     pub account: String,

@@ -147,7 +147,9 @@ impl World {
             let plan = Plan { of, ..Plan::new(hour, chain.last()) };
             chain.push(plan.with_key(file, b"true").forge());
         }
-        chain.iter().for_each(|digest| self.put(digest));
+        for digest in &chain {
+            self.put(digest);
+        }
         chain
     }
 
@@ -160,7 +162,7 @@ impl World {
         let parties = Parties { archive: Arc::clone(self), keys: Arc::clone(self), ledger: Arc::clone(self) };
         let asked = asked(hours, now);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(verify(&parties, asked, sources, |_| {}))
+        runtime.block_on(verify(&parties, asked, sources, |_, _| {}))
     }
 }
 
@@ -315,6 +317,13 @@ fn of_a_month_all_that_is_wrong_is_named_and_nothing_else() {
         sum(|hour| hour.counts().records),
         sum(|hour| hour.counts().rows + hour.counts().filtered + hour.counts().letters)
     );
+
+    let page = page::page(&outcome);
+    assert_eq!(page.matches("<tr id=\"e").count(), expected.len());
+    assert_eq!(page.matches(" title=\"2026-").count(), 12 * 720, "a cell for each hour");
+    assert_eq!(page.matches("aria-label=\"2026-").count(), 12 * 720);
+    let hashes = outcome.verified.iter().flat_map(|verified| &verified.seals);
+    assert!(hashes.filter_map(|seal| seal.sha256.as_ref()).all(|sha256| page.contains(sha256)));
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(super) struct Walk<'a, A, K, N> {
     overlay: Overlay<N>,
     notary: Notary<Counted<A>, Counted<K>, Overlay<N>, NoQueue>,
     asked: &'a Asked,
-    tell: &'a dyn Fn(&dyn Fn(&mut Progress)),
+    tell: &'a dyn Fn(Progress),
     hours: BTreeMap<Timestamp, Hour>,
     verified: Verified,
     hasher: RandomState,
@@ -104,7 +104,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
         ledger: Counted<N>,
         asked: &'a Asked,
         source: Source,
-        tell: &'a dyn Fn(&dyn Fn(&mut Progress)),
+        tell: &'a dyn Fn(Progress),
     ) -> Self {
         let overlay = Overlay::new(ledger.clone());
         let notary = Notary::new(archive.clone(), keys, overlay.clone(), NoQueue, None);
@@ -169,7 +169,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
             }
             self.listed.retain(|hour, _| *hour >= end - BEHIND);
             *walked = end;
-            (self.tell)(&|progress| progress.days += 1);
+            (self.tell)(Progress { days: 1, ..Progress::default() });
         }
         // Nothing is said of how a chain ends before all of it was seen.
         self.ends().await
@@ -240,10 +240,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
         }
         let in_letters = examined.account.in_letters;
         self.tell_in_letters(begins, in_letters, Some(&found.object.key), "listed");
-        (self.tell)(&|progress| {
-            progress.digests += 1;
-            progress.files += examined.account.listed;
-        });
+        (self.tell)(Progress { digests: 1, files: examined.account.listed, days: 0 });
         Ok(())
     }
 
@@ -262,7 +259,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
             let named = document.previous.as_ref().map(|previous| &previous.place);
             for place in self.removed_behind(&before.place, &found.object.key).await? {
                 if Some(&place) != named {
-                    self.find(&Finding::PreviousRemoved(place), hour_to(found.key.end), Some(&found.object));
+                    self.find(&Finding::PreviousRemoved(place), hour_to(found.key.end), None);
                 }
             }
         }
@@ -378,7 +375,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
         let Some(hour) = self.hours.get_mut(&begins) else { return };
         let unlisted = &mut hour.unlisted;
         unlisted.found += 1;
-        (self.tell)(&|progress| progress.files += 1);
+        (self.tell)(Progress { files: 1, ..Progress::default() });
         let mut delivered = entries.iter().filter(|entry| matches!(entry.stage, Stage::Delivered { .. }));
         let whole = delivered.clone().find(|entry| entry.content.is_some());
         if let Some(entry) = whole {

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 use crate::console::{Output, end, say};
 use crate::interruption::Interruption;
-pub(crate) use arguments::Arguments;
 use arguments::Way;
+pub(crate) use arguments::{Arguments, parse_account};
 use show::Show;
 use told::Told;
 

@@ -12,6 +12,7 @@ mod interruption;
 mod man;
 mod pretty;
 mod table;
+mod verify;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -50,6 +51,10 @@ enum Command {
     Forward(forward::Arguments),
     /// Prints the manual, or writes its pages.
     Man(man::Arguments),
+    /// Verifies that everything arrived, and writes a page that an auditor can keep.
+    Report(verify::Report),
+    /// Verifies that everything arrived: digests, the files in S3 and the ledger, hour by hour.
+    Verify(verify::Verify),
 }
 
 fn main() -> ExitCode {
@@ -62,5 +67,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(arguments),
         Command::Forward(arguments) => forward::run(&arguments),
         Command::Man(arguments) => man::run(&arguments, Arguments::command()),
+        Command::Report(arguments) => verify::report(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }

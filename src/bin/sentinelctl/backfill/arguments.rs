@@ -194,7 +194,8 @@ fn usage<T>(text: &str) -> Result<T, BackfillError> {
     Err(BackfillError::Usage(text.to_owned()))
 }
 
-fn parse_account(text: &str) -> Result<String, String> {
+/// An account's number.
+pub(crate) fn parse_account(text: &str) -> Result<String, String> {
     if is_account(text) { Ok(text.to_owned()) } else { Err("an account has 12 digits".to_owned()) }
 }
 
