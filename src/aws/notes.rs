@@ -38,6 +38,9 @@ pub trait Notes: Send + Sync + 'static {
         keys: &[Key],
     ) -> impl Future<Output = Result<HashMap<String, Entry>, LedgerError>> + Send;
 
+    /// The notes that stand under these keys; likewise.
+    fn notes(&self, keys: &[Key]) -> impl Future<Output = Result<HashMap<String, Note>, LedgerError>> + Send;
+
     /// The note that stands there.
     fn note(&self, key: &Key) -> impl Future<Output = Result<Note, LedgerError>> + Send;
 
@@ -45,8 +48,42 @@ pub trait Notes: Send + Sync + 'static {
     fn write_note(&self, key: &Key, note: &Note) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }
 
-impl Notes for DynamoLedger {
-    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
+/// How often a note is written anew when others write it at the same time.
+const TRIES: u32 = 8;
+
+/// Makes a note's next content out of the one that stands there; none, and it stays.
+///
+/// # Errors
+/// If the ledger is not to be had, or others write it again and again.
+pub async fn update_note<N: Notes>(
+    notes: &N,
+    key: &Key,
+    next: impl Fn(Option<Note>) -> Option<Map<String, Value>>,
+) -> Result<(), LedgerError> {
+    let mut tries = 0;
+    loop {
+        let known = notes.note(key).await?;
+        let version = known.version;
+        let before = known.content.clone();
+        let Some(content) = next((version > 0).then_some(known)) else { return Ok(()) };
+        if content == before {
+            return Ok(());
+        }
+        tries += 1;
+        match notes.write_note(key, &Note { version, content }).await {
+            Err(LedgerError::Conflict(_)) if tries < TRIES => {}
+            written => return written,
+        }
+    }
+}
+
+impl DynamoLedger {
+    /// What stands under these keys, each item read as it comes.
+    async fn items<T>(
+        &self,
+        keys: &[Key],
+        read: impl Fn(HashMap<String, AttributeValue>) -> Result<T, LedgerError>,
+    ) -> Result<HashMap<String, T>, LedgerError> {
         let mut found = HashMap::new();
         for keys in keys.chunks(MOST_KEYS) {
             let keys = keys.iter().map(|key| HashMap::from([("pk".to_owned(), text(key.as_str()))]));
@@ -61,28 +98,33 @@ impl Notes for DynamoLedger {
                     return Err(unavailable(Some("keys are left over")));
                 }
                 round += 1;
-                let read = self.client.batch_get_item().request_items(&self.table, asked).send().await;
-                let mut output = read.map_err(|error| unavailable(error.code()))?;
-                for item in output.responses.iter().flat_map(HashMap::values).flatten() {
-                    let key = item.get("pk").and_then(|key| key.as_s().ok());
-                    found.insert(key.cloned().unwrap_or_default(), entry_of(item)?);
+                let answer = self.client.batch_get_item().request_items(&self.table, asked).send().await;
+                let mut output = answer.map_err(|error| unavailable(error.code()))?;
+                for item in output.responses.take().into_iter().flat_map(HashMap::into_values).flatten() {
+                    let key = item.get("pk").and_then(|key| key.as_s().ok()).cloned();
+                    found.insert(key.unwrap_or_default(), read(item)?);
                 }
                 left = output.unprocessed_keys.as_mut().and_then(|rest| rest.remove(&self.table));
             }
         }
         Ok(found)
     }
+}
+
+impl Notes for DynamoLedger {
+    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
+        self.items(keys, |item| entry_of(&item)).await
+    }
+
+    async fn notes(&self, keys: &[Key]) -> Result<HashMap<String, Note>, LedgerError> {
+        self.items(keys, |item| Ok(note_of(item))).await
+    }
 
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let output = request.key("pk", text(key.as_str())).send().await;
-        let Some(item) = output.map_err(|error| unavailable(error.code()))?.item else {
-            return Ok(Note::default());
-        };
-        let mut content: Map<_, _> = item.into_iter().map(|(name, value)| (name, value_of(value))).collect();
-        let version = content.remove("version").and_then(|version| version.as_u64()).unwrap_or_default();
-        content.retain(|name, _| name != "pk" && name != "expires_at");
-        Ok(Note { version, content })
+        let item = output.map_err(|error| unavailable(error.code()))?.item;
+        Ok(item.map(note_of).unwrap_or_default())
     }
 
     async fn write_note(&self, key: &Key, note: &Note) -> Result<(), LedgerError> {
@@ -91,7 +133,9 @@ impl Notes for DynamoLedger {
             note.content.iter().map(|(name, value)| (name.clone(), attribute(value))).collect();
         item.insert("pk".to_owned(), text(key.as_str()));
         item.insert("version".to_owned(), number(note.version + 1));
-        item.insert("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs()));
+        if !key.is_lasting() {
+            item.insert("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs()));
+        }
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = if note.version == 0 {
             request.condition_expression("attribute_not_exists(pk)")
@@ -109,6 +153,13 @@ impl Notes for DynamoLedger {
             },
         }
     }
+}
+
+fn note_of(item: HashMap<String, AttributeValue>) -> Note {
+    let mut content: Map<_, _> = item.into_iter().map(|(name, value)| (name, value_of(value))).collect();
+    let version = content.remove("version").and_then(|version| version.as_u64()).unwrap_or_default();
+    content.retain(|name, _| name != "pk" && name != "expires_at");
+    Note { version, content }
 }
 
 /// A value of JSON as an attribute. Notes are ours, and nest by two.

@@ -13,6 +13,10 @@ const MOST_BYTES: usize = 2048;
 pub struct Key(String);
 
 impl Key {
+    /// How many lists of chains there are. A list of 400 KB names some 4,000 chains, and all of them together those of
+    /// 17 regions of 3,700 accounts.
+    pub const LISTS: u8 = 16;
+
     /// An object: bucket, key, and the version or else the entity tag.
     #[must_use]
     pub fn object(object: &ObjectRef) -> Self {
@@ -58,6 +62,37 @@ impl Key {
     ) -> Self {
         let parts = ["chain", account, region, home_region, trail].into_iter().chain(organization);
         Self::new(&parts.collect::<Vec<_>>())
+    }
+
+    /// A list of chains' keys: each stands in the one that its hash names, so that no list outgrows an item.
+    #[must_use]
+    pub fn chains(list: u8) -> Self {
+        Self::new(&["chains", &list.to_string()])
+    }
+
+    /// The list that a chain's key stands in.
+    #[must_use]
+    pub fn list(&self) -> u8 {
+        Sha256::digest(&self.0)[0] % Self::LISTS
+    }
+
+    /// The watch over what should have come; of findings, the one over a detector.
+    #[must_use]
+    pub fn watch(detector: Option<&str>) -> Self {
+        let parts = ["watch"].into_iter().chain(detector);
+        Self::new(&parts.collect::<Vec<_>>())
+    }
+
+    /// A key that was kept.
+    #[must_use]
+    pub const fn kept(key: String) -> Self {
+        Self(key)
+    }
+
+    /// Whether what stands there must outlive a year without a change.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.0.starts_with("chains#")
     }
 
     /// The account of an hour, which is written `yyyy-mm-ddThh`.

@@ -106,7 +106,12 @@ impl Account {
 /// The hour that a digest is about: most of its time lies in it.
 #[must_use]
 pub fn hour_of(document: &Document) -> Timestamp {
-    let middle = document.start + document.end.duration_since(document.start) / 2;
+    hour_between(document.start, document.end)
+}
+
+/// The hour that most of the time between these two lies in.
+fn hour_between(start: Timestamp, end: Timestamp) -> Timestamp {
+    let middle = start + end.duration_since(start) / 2;
     let past = middle.as_second().rem_euclid(3600);
     Timestamp::from_second(middle.as_second() - past).unwrap_or(middle)
 }
@@ -130,36 +135,47 @@ impl Told<'_> {
     /// As a record of `SentinelForwarderCompleteness_CL`: its members are named as the columns.
     #[must_use]
     pub fn record(&self, now: Timestamp) -> String {
-        let mut record = Map::new();
+        let times = self.document.map(|document| (document.start, document.end));
+        let mut record = record(self.chain, &self.place.bucket, times, self.findings, now);
         let mut member = |name: &str, value: Value| record.insert(name.to_owned(), value);
-        member("TimeGenerated", json!(format!("{now:.3}")));
-        member("AwsAccountId", json!(self.chain.account));
-        member("AwsRegion", json!(self.chain.region));
-        member("OrganizationId", json!(self.chain.organization));
-        member("Trail", json!(self.chain.trail));
-        member("HomeRegion", json!(self.chain.home_region));
-        member("DigestBucket", json!(self.place.bucket));
         member("DigestKey", json!(self.place.key));
-        if let Some(document) = self.document {
-            member("Hour", json!(hour_of(document).to_string()));
-            member("DigestStart", json!(document.start.to_string()));
-            member("DigestEnd", json!(document.end.to_string()));
-        }
         member("IsGenuine", json!(self.document.is_some()));
         for (_, name, number) in self.account.numbers() {
             member(name, json!(number));
         }
-        if !self.findings.is_empty() {
-            let findings: Vec<Value> = self
-                .findings
-                .iter()
-                .take(MOST_NAMED)
-                .map(|finding| json!({"Name": finding.name(), "Message": finding.to_string()}))
-                .collect();
-            member("Findings", json!(findings));
-        }
         Value::Object(record).to_string()
     }
+}
+
+/// What every record has: whose digest, of what time if that is known, and what is not as it should be.
+pub(super) fn record(
+    chain: &Chain,
+    bucket: &str,
+    times: Option<(Timestamp, Timestamp)>,
+    findings: &[Finding],
+    now: Timestamp,
+) -> Map<String, Value> {
+    let mut record = Map::new();
+    let mut member = |name: &str, value: Value| record.insert(name.to_owned(), value);
+    member("TimeGenerated", json!(format!("{now:.3}")));
+    member("AwsAccountId", json!(chain.account));
+    member("AwsRegion", json!(chain.region));
+    member("OrganizationId", json!(chain.organization));
+    member("Trail", json!(chain.trail));
+    member("HomeRegion", json!(chain.home_region));
+    member("DigestBucket", json!(bucket));
+    if let Some((start, end)) = times {
+        member("Hour", json!(hour_between(start, end).to_string()));
+        member("DigestStart", json!(start.to_string()));
+        member("DigestEnd", json!(end.to_string()));
+    }
+    if !findings.is_empty() {
+        let findings = findings.iter().take(MOST_NAMED);
+        let findings: Vec<Value> =
+            findings.map(|finding| json!({"Name": finding.name(), "Message": finding.to_string()})).collect();
+        member("Findings", json!(findings));
+    }
+    record
 }
 
 #[cfg(test)]

@@ -42,6 +42,9 @@ pub struct Head {
     pub bucket: String,
     /// Likewise.
     pub key: String,
+    /// Up to when it was told that digests are overdue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Timestamp>,
 }
 
 /// What lies where a digest says that the one before it is.
@@ -155,12 +158,12 @@ impl Head {
     #[must_use]
     pub fn with(known: Option<Self>, document: &Document) -> Self {
         let Place { bucket, key } = document.place.clone();
-        let own = Self { since: document.start, end: document.end, bucket, key };
+        let own = Self { since: document.start, end: document.end, bucket, key, told: None };
         match known {
             None => own,
             Some(known) => {
-                let since = known.since.min(own.since);
-                if own.end > known.end { Self { since, ..own } } else { Self { since, ..known } }
+                let (since, told) = (known.since.min(own.since), known.told);
+                if own.end > known.end { Self { since, told, ..own } } else { Self { since, ..known } }
             }
         }
     }

@@ -76,6 +76,23 @@ pub enum Finding {
     /// Two digests follow the same one.
     #[error("two digests follow the same one: this, and {0}")]
     Fork(Place),
+    /// The next digest did not come.
+    #[error(
+        "no digest came for the time from {from} to {to}: the trail or its validation is off, or its files no longer \
+         reach the bucket"
+    )]
+    Overdue {
+        /// The end of the digest before it.
+        from: Timestamp,
+        /// When its own time ended.
+        to: Timestamp,
+    },
+    /// None has come for so long that nobody waits for the next one.
+    #[error("no digest has come since {since}: this is the last time that it is told, until one comes")]
+    GivenUp {
+        /// The end of the newest one.
+        since: Timestamp,
+    },
     /// A file is not what `CloudTrail` wrote.
     #[error("the log was altered: {place} has the SHA-256 {found}, and CloudTrail wrote {listed}")]
     Altered {
@@ -124,6 +141,8 @@ impl Finding {
             Self::Overdue { .. } => "Overdue",
             Self::Restarted { .. } => "Restarted",
             Self::Fork(_) => "Fork",
+            Self::Overdue { .. } => "Overdue",
+            Self::GivenUp { .. } => "GivenUp",
             Self::Altered { .. } => "Altered",
             Self::Gone(_) => "Gone",
             Self::Removed(_) => "Removed",
@@ -145,14 +164,14 @@ impl Finding {
     /// Whether somebody changed or removed what `CloudTrail` wrote, or kept it from writing.
     #[must_use]
     pub const fn is_tampering(&self) -> bool {
-        !matches!(self, Self::Missing(_))
+        !matches!(self, Self::Missing(_) | Self::Overdue { .. } | Self::GivenUp { .. })
     }
 
-    /// Why a letter tells of it; none if the file itself still comes, or has come.
+    /// Why a letter tells of it; none if what it is about still comes, or has come.
     #[must_use]
     pub const fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Missing(_) => None,
+            Self::Missing(_) | Self::Overdue { .. } | Self::GivenUp { .. } => None,
             Self::Gone(_) | Self::Removed(_) => Some(Reason::NotFound),
             _ => Some(Reason::Corrupt),
         }

@@ -12,6 +12,7 @@ mod finding;
 pub(crate) mod forge;
 mod key;
 mod signature;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use file::{Evidence, LATE, Verdict, Version};
 pub use finding::{Changed, Finding};
 pub use key::DigestKey;
 pub use signature::{PublicKey, Signature, check};
+pub use silence::Missed;
 
 /// The bytes of hexadecimal digits; none if the text has others.
 fn unhex(text: &str) -> Option<Vec<u8>> {

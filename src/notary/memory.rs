@@ -1,4 +1,5 @@
-//! What is remembered of digests: a link for each, the head of each chain, and the account of each hour.
+//! What is remembered of digests: a link for each, the head of each chain, which chains there are, and the account of
+//! each hour.
 //!
 //! Everything is written as often as a digest is looked at, and comes to the same.
 
@@ -7,12 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Notary, Opened};
-use crate::aws::{Archive, LedgerError, Note, Notes, PublicKeys, Queue};
+use crate::aws::{Archive, LedgerError, Note, Notes, PublicKeys, Queue, update_note};
 use crate::delivery::Key;
 use crate::digest::{Account, Chain, Head, Link, Place, hour_of};
-
-/// How often a note is written anew when others write it at the same time.
-const TRIES: u32 = 8;
 
 impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     /// What is remembered of the digest in a place.
@@ -31,13 +29,13 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         let (chain, is_backfill) = (&opened.key.chain, opened.key.is_backfill);
         let hour = hour_of(document).strftime("%Y-%m-%dT%H").to_string();
         let name = key.rsplit('/').next().unwrap_or(key);
-        self.update(&Key::hour(&chain.account, &chain.region, &hour), |known| {
+        update_note(&self.notes, &Key::hour(&chain.account, &chain.region, &hour), |known| {
             Some(account.into_hour(known.map(|note| note.content), name))
         })
         .await?;
         // Before the head, which decides how it is judged as long as it is not known itself.
         let head = self.head(chain).await?;
-        self.update(&link_key(&document.place), |known| {
+        update_note(&self.notes, &link_key(&document.place), |known| {
             write(&Link::of(known.as_ref().and_then(read), document, signature, head.as_ref()))
         })
         .await?;
@@ -45,37 +43,27 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         if is_backfill {
             return Ok(());
         }
-        self.update(&chain_key(chain), |known| write(&Head::with(known.as_ref().and_then(read), document)))
+        let chain_key = chain_key(chain);
+        if head.is_none() {
+            // Before the head, so that no chain has one and is listed nowhere. The lists are written for this alone.
+            let (list, name) = (Key::chains(chain_key.list()), chain_key.as_str());
+            update_note(&self.notes, &list, |known| {
+                let mut chains = known.map(|note| note.content).unwrap_or_default();
+                chains.entry(name).or_insert(Value::Bool(true));
+                Some(chains)
+            })
             .await?;
+        }
+        update_note(&self.notes, &chain_key, |known| {
+            write(&Head::with(known.as_ref().and_then(read), document))
+        })
+        .await?;
         let Some(previous) = &document.previous else { return Ok(()) };
-        self.update(&link_key(&previous.place), |known| {
+        update_note(&self.notes, &link_key(&previous.place), |known| {
             let link = read::<Link>(&known?).filter(|link| link.next.is_none())?;
             write(&Link { next: Some(key.clone()), ..link })
         })
         .await
-    }
-
-    /// Makes a note's next content out of the one that stands there; none, and it stays.
-    async fn update(
-        &self,
-        key: &Key,
-        next: impl Fn(Option<Note>) -> Option<Map<String, Value>>,
-    ) -> Result<(), LedgerError> {
-        let mut tries = 0;
-        loop {
-            let known = self.notes.note(key).await?;
-            let version = known.version;
-            let before = known.content.clone();
-            let Some(content) = next((version > 0).then_some(known)) else { return Ok(()) };
-            if content == before {
-                return Ok(());
-            }
-            tries += 1;
-            match self.notes.write_note(key, &Note { version, content }).await {
-                Err(LedgerError::Conflict(_)) if tries < TRIES => {}
-                written => return written,
-            }
-        }
     }
 }
 
@@ -90,11 +78,11 @@ pub fn chain_key(chain: &Chain) -> Key {
     Key::chain(account, region, home_region, trail, organization.as_deref())
 }
 
-fn read<T: DeserializeOwned>(note: &Note) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(note: &Note) -> Option<T> {
     serde_json::from_value(Value::Object(note.content.clone())).ok()
 }
 
-fn write(content: &impl Serialize) -> Option<Map<String, Value>> {
+pub(super) fn write(content: &impl Serialize) -> Option<Map<String, Value>> {
     match serde_json::to_value(content) {
         Ok(Value::Object(content)) => Some(content),
         _ => None,

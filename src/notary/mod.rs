@@ -5,10 +5,12 @@
 
 mod files;
 mod memory;
+mod silence;
 #[cfg(test)]
 mod tests;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use thiserror::Error;
 
 pub use memory::chain_key;
@@ -21,6 +23,8 @@ use crate::digest::{
 };
 use crate::failure::{Disposition, Reason};
 use crate::task::{ObjectRef, Task};
+
+pub use silence::{Silence, Silent};
 
 /// A digest as it was read, believed or not.
 #[derive(Clone, Debug)]
@@ -105,6 +109,13 @@ pub trait Examine: Send + Sync + 'static {
         opened: &'a Opened,
         account: &'a Account,
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
+
+    /// Finds the chains whose next digest is overdue, as far as there is time.
+    fn silence<'a>(&'a self, now: Timestamp, until: Deadline)
+    -> BoxFuture<'a, Result<Silence, ExamineError>>;
+
+    /// Remembers that it was told of a chain's silence.
+    fn note_told<'a>(&'a self, silent: &'a Silent) -> BoxFuture<'a, Result<(), LedgerError>>;
 }
 
 /// Examines digests of S3.
@@ -252,6 +263,18 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Examine for Notary<A, K, N, 
         account: &'a Account,
     ) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(self.remember_all(opened, account))
+    }
+
+    fn silence<'a>(
+        &'a self,
+        now: Timestamp,
+        until: Deadline,
+    ) -> BoxFuture<'a, Result<Silence, ExamineError>> {
+        Box::pin(self.silence(now, until))
+    }
+
+    fn note_told<'a>(&'a self, silent: &'a Silent) -> BoxFuture<'a, Result<(), LedgerError>> {
+        Box::pin(self.note_told(silent))
     }
 }
 

@@ -93,6 +93,12 @@ impl Notes for World {
         Ok(found.map(|(key, entry)| (key.clone(), entry.clone())).collect())
     }
 
+    async fn notes(&self, keys: &[Key]) -> Result<HashMap<String, Note>, LedgerError> {
+        let inside = self.0.lock().unwrap();
+        let found = keys.iter().filter_map(|key| inside.notes.get_key_value(key.as_str()));
+        Ok(found.map(|(key, note)| (key.clone(), note.clone())).collect())
+    }
+
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
         Ok(self.0.lock().unwrap().notes.get(key.as_str()).cloned().unwrap_or_default())
     }
