@@ -25,6 +25,7 @@ FLOORS = {
     "sentinel": 2,
     "forward": 3,
     "notary": 3,
+    "watch": 3,
     "handler": 4,
     "wiring": 4,
     "backfill": 5,

@@ -31,4 +31,5 @@ pub mod task;
 pub mod trigger;
 #[cfg(feature = "cli")]
 pub mod verify;
+pub mod watch;
 pub mod wiring;

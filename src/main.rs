@@ -46,9 +46,10 @@ fn build() -> Result<Function, Error> {
     let config = Config::from_env()?;
     let client = http_client()?;
     let aws = function_config(client.clone(), Sdk::from_env());
-    let sink = wiring::sink(&config, client, &aws);
+    let sink = wiring::sink(&config, client.clone(), &aws);
     tokio::spawn(fetch_ahead(sink.clone()));
     let forwarder = wiring::pipeline(&config, sink, &aws);
+    let forwarder = wiring::watching(&config, forwarder, client, &aws);
     Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
 }
 

@@ -91,6 +91,12 @@ pub struct Tally {
     pub digests_verified: u64,
     /// Digests where something was.
     pub digests_invalid: u64,
+    /// Hours whose digests are overdue.
+    pub digests_overdue: u64,
+    /// Findings of `GuardDuty` that nobody had brought.
+    pub findings_missing: u64,
+    /// Watches that were kept to their end.
+    pub watches: u64,
     /// Failures that an operator has to mend, and that come again meanwhile.
     pub action_needed: BTreeMap<Reason, u64>,
 }
@@ -112,6 +118,9 @@ impl Tally {
         self.files_missing += other.files_missing;
         self.digests_verified += other.digests_verified;
         self.digests_invalid += other.digests_invalid;
+        self.digests_overdue += other.digests_overdue;
+        self.findings_missing += other.findings_missing;
+        self.watches += other.watches;
         for (reason, count) in other.action_needed {
             *self.action_needed.entry(reason).or_default() += count;
         }
@@ -162,6 +171,9 @@ impl Tally {
         line.count("FilesMissing", self.files_missing);
         line.count("DigestsVerified", self.digests_verified);
         line.count("DigestsInvalid", self.digests_invalid);
+        line.count("DigestsOverdue", self.digests_overdue);
+        line.count("FindingsMissing", self.findings_missing);
+        line.count("Watches", self.watches);
         line.end(now, &mut lines);
         for (name, table) in &self.tables {
             let mut line = Line::new(&[&["Table"]]);

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use tracing::warn;
 
-use crate::aws::{AzureProofs, CloudTrailKeys, DynamoLedger, S3Objects, SqsQueue};
+use crate::aws::{AzureProofs, CloudTrailKeys, DynamoLedger, GuardDuty, S3Objects, SqsQueue};
 use crate::config::{Api, Cloud, Config, Credential};
 use crate::forward::{Checks, Forwarder, Limits};
 use crate::notary::Notary;
 use crate::sentinel::{LateCollectorSink, LogsIngestionSink, Sink};
+use crate::watch::FindingWatch;
 
 /// The pipeline between the two clouds.
 pub type Pipeline = Forwarder<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedger>;
@@ -51,6 +52,15 @@ pub fn pipeline(config: &Config, sink: Sink<AzureProofs>, aws: &SdkConfig) -> Pi
         Some(table) => forwarder.checking(checks(config, aws, table)),
         None => forwarder,
     }
+}
+
+/// The pipeline, watching over findings; without a ledger nobody knows what was delivered.
+#[must_use]
+pub fn watching(config: &Config, pipeline: Pipeline, client: reqwest::Client, aws: &SdkConfig) -> Pipeline {
+    let Some(table) = config.ledger_table.clone() else { return pipeline };
+    let guardduty = GuardDuty::new(client, aws);
+    let work_queue = SqsQueue::new(aws, config.work_queue_url.clone());
+    pipeline.watching(Box::new(FindingWatch::new(guardduty, DynamoLedger::new(aws, table), work_queue)))
 }
 
 fn checks(config: &Config, aws: &SdkConfig, ledger_table: String) -> Checks {

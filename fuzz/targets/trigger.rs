@@ -109,6 +109,7 @@ fn said(item: &Item) -> String {
     match item {
         Item::Object { task, .. } => task.to_json(),
         Item::Event { table, record, event, .. } => format!("{} {record} {event}", table.name()),
+        Item::Watch(watch) => format!("{watch:?}"),
         Item::Ignored(reason) => (*reason).to_owned(),
         Item::Unknown { event, .. } => format!("unknown {event}"),
     }

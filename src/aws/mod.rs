@@ -4,6 +4,7 @@ mod archive;
 #[cfg(feature = "cli")]
 mod bucket;
 mod credential;
+mod guardduty;
 mod http;
 #[cfg(feature = "cli")]
 mod inspection;
@@ -33,6 +34,7 @@ pub use archive::{Archive, Mark, Stored, Versions};
 #[cfg(feature = "cli")]
 pub use bucket::{Bucket, BucketError, Listed, Page};
 pub use credential::{AzureProofs, Secrets};
+pub use guardduty::{Detector, Findings, GuardDuty, GuardDutyError, IdPage};
 #[cfg(feature = "cli")]
 pub use inspection::{
     BucketFacts, Caller, Inspection, LookError, QueueFacts, Redrive, TableFacts, is_denial,

@@ -57,7 +57,7 @@ pub enum Finding {
         "no digest follows {last}: the trail or its validation was switched off, or digests were removed, and \
          nothing vouches for the time from {from} on"
     )]
-    Overdue {
+    Ended {
         /// The last digest.
         last: Place,
         /// Its end.
@@ -138,7 +138,7 @@ impl Finding {
             Self::PreviousChanged(..) => "PreviousChanged",
             Self::Gap { .. } => "Gap",
             Self::PreviousRemoved(_) => "PreviousRemoved",
-            Self::Overdue { .. } => "Overdue",
+            Self::Ended { .. } => "Ended",
             Self::Restarted { .. } => "Restarted",
             Self::Fork(_) => "Fork",
             Self::Overdue { .. } => "Overdue",

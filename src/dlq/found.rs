@@ -145,7 +145,7 @@ fn table(item: &Item) -> Option<String> {
             KeyTells::Format(format) => format.table(),
             KeyTells::Other | KeyTells::Nothing => return None,
         },
-        Item::Ignored(_) | Item::Unknown { .. } => return None,
+        Item::Watch(_) | Item::Ignored(_) | Item::Unknown { .. } => return None,
     };
     Some(table.name().to_owned())
 }
@@ -155,7 +155,7 @@ fn letter_of(item: &Item) -> Option<&str> {
         Item::Object { letter, .. } | Item::Event { letter, .. } | Item::Unknown { letter, .. } => {
             letter.as_deref()
         }
-        Item::Ignored(_) => None,
+        Item::Watch(_) | Item::Ignored(_) => None,
     }
 }
 

@@ -76,7 +76,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Gives up an item that crashes us again and again.
     pub(super) async fn write_off(&self, item: &Item, tally: &mut Tally) -> Result<String, ComeAgain> {
         let (table, subject) = match item {
-            Item::Ignored(_) => return Ok(String::new()),
+            // The next watch does what this one did not.
+            Item::Watch(_) | Item::Ignored(_) => return Ok(String::new()),
             Item::Object { task, .. } => (None, Subject::Task(task.clone())),
             Item::Event { table, event, .. } => (Some(table.name()), Subject::Event(event.clone())),
             Item::Unknown { event, .. } => (None, Subject::Event(event.clone())),

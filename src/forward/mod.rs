@@ -12,6 +12,7 @@ mod letter;
 mod object;
 mod passage;
 mod station;
+mod watch;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::report::Tally;
 use crate::sentinel::LogSink;
 use crate::task::Task;
 use crate::trigger::Item;
+use crate::watch::Watchman;
 use station::{Station, Ticket};
 
 pub use digest::Checks;
@@ -97,6 +99,7 @@ pub struct Forwarder<S, O, Q, L> {
     buffers: Buffers,
     uploads: Arc<Semaphore>,
     checks: Option<Checks>,
+    watchman: Option<Box<dyn Watchman>>,
 }
 
 /// What is known of the invocation and the message that an item came in.
@@ -143,6 +146,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             buffers: Buffers::default(),
             uploads,
             checks: None,
+            watchman: None,
         }
     }
 
@@ -217,6 +221,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Item::Ignored(why) => {
                 info!(why, "ignored");
                 tally.ignored += 1;
+                Ok(Outcome::Done)
+            }
+            Item::Watch(watch) => {
+                self.keep_watch(*watch, attempt, tally).await;
                 Ok(Outcome::Done)
             }
             Item::Unknown { event, letter } => {

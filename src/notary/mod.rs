@@ -111,8 +111,7 @@ pub trait Examine: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<(), LedgerError>>;
 
     /// Finds the chains whose next digest is overdue, as far as there is time.
-    fn silence<'a>(&'a self, now: Timestamp, until: Deadline)
-    -> BoxFuture<'a, Result<Silence, ExamineError>>;
+    fn silence(&self, now: Timestamp, until: Deadline) -> BoxFuture<'_, Result<Silence, ExamineError>>;
 
     /// Remembers that it was told of a chain's silence.
     fn note_told<'a>(&'a self, silent: &'a Silent) -> BoxFuture<'a, Result<(), LedgerError>>;
@@ -265,11 +264,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Examine for Notary<A, K, N, 
         Box::pin(self.remember_all(opened, account))
     }
 
-    fn silence<'a>(
-        &'a self,
-        now: Timestamp,
-        until: Deadline,
-    ) -> BoxFuture<'a, Result<Silence, ExamineError>> {
+    fn silence(&self, now: Timestamp, until: Deadline) -> BoxFuture<'_, Result<Silence, ExamineError>> {
         Box::pin(self.silence(now, until))
     }
 

@@ -38,6 +38,8 @@ pub enum Item {
         /// The letter that is replayed, if one is.
         letter: Option<String>,
     },
+    /// To ask what should have come.
+    Watch(Watch),
     /// Nothing.
     Ignored(&'static str),
     /// What nobody knows.
@@ -48,6 +50,16 @@ pub enum Item {
         letter: Option<String>,
     },
 }
+
+/// What a schedule asks for: whether anything that should have come has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Whether GuardDuty is asked too.
+    pub findings: bool,
+}
+
+/// The schema of a watch.
+pub const WATCH_SCHEMA: &str = "sentinel-forwarder/watch/1";
 
 /// One message of a queue.
 #[derive(Clone, Debug)]
@@ -90,7 +102,7 @@ impl Item {
             Self::Object { letter, .. } | Self::Event { letter, .. } | Self::Unknown { letter, .. } => {
                 *letter = Some(id.to_owned());
             }
-            Self::Ignored(_) => {}
+            Self::Watch(_) | Self::Ignored(_) => {}
         }
     }
 }
@@ -198,6 +210,11 @@ fn open_known(text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
 fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
     match schema {
         TASK_SCHEMA => Task::parse(text).map(|task| items.push(Item::object(task))).is_some(),
+        WATCH_SCHEMA => {
+            let [findings] = json::pick(text, ["findings"]).unwrap_or_default();
+            items.push(Item::Watch(Watch { findings: findings != Some("false") }));
+            true
+        }
         DEAD_LETTER_SCHEMA => match json::pick(text, ["id", "task", "event"]) {
             Ok([id, Some(inner), _] | [id, None, Some(inner)]) => {
                 let before = items.len();

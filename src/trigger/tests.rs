@@ -13,6 +13,8 @@ fn words(items: &[Item]) -> Vec<&'static str> {
         .map(|item| match item {
             Item::Object { .. } => "object",
             Item::Event { table, .. } => table.name(),
+            Item::Watch(Watch { findings: true }) => "watch",
+            Item::Watch(_) => "watch without findings",
             Item::Ignored(_) => "ignored",
             Item::Unknown { .. } => "unknown",
         })

@@ -57,7 +57,7 @@ impl Exception {
             "Altered" => State::Altered,
             "Gone" | "Removed" => State::Gone,
             "Missing" | IN_LETTERS => State::Incomplete,
-            "Gap" | "PreviousRemoved" | "Restarted" | "Overdue" => State::Unsealed,
+            "Gap" | "PreviousRemoved" | "Restarted" | "Ended" => State::Unsealed,
             _ => State::Unverified,
         }
     }
@@ -106,7 +106,7 @@ pub fn advice(name: &str) -> &'static str {
             "find out who removed the digests: CloudTrail's data events of the bucket; restore them from versions or a \
              replica, and verify again"
         }
-        "Overdue" | "Restarted" => {
+        "Ended" | "Restarted" => {
             "look for StopLogging, UpdateTrail and DeleteTrail in CloudTrail's events of that time; if the trail was on, \
              digests were removed"
         }

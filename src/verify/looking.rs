@@ -124,6 +124,14 @@ impl<N: Notes> Notes for Overlay<N> {
         self.ledger.entries(keys).await
     }
 
+    async fn notes(&self, keys: &[Key]) -> Result<HashMap<String, Note>, LedgerError> {
+        let mut notes = HashMap::new();
+        for key in keys {
+            notes.insert(key.as_str().to_owned(), self.note(key).await?);
+        }
+        Ok(notes)
+    }
+
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_str()).cloned();
         match seen {

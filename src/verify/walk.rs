@@ -301,7 +301,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
             _ => self.head(chain).await?.is_some_and(|head| head.since < first),
         };
         let (bucket, key) = (self.asked.bucket.clone(), String::new());
-        match serde_json::to_value(Head { since: first, end: first, bucket, key }) {
+        match serde_json::to_value(Head { since: first, end: first, bucket, key, told: None }) {
             Ok(serde_json::Value::Object(content)) if had_begun => {
                 self.overlay.keep(&chain_key(chain), &Note { version: 0, content });
             }
@@ -412,7 +412,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
             for removed in self.removed_behind(&place, "").await? {
                 self.find(&Finding::PreviousRemoved(removed), hour_from(end), None);
             }
-            self.find_in(&Finding::Overdue { last: place, from: end }, hour_from(end), until, None);
+            self.find_in(&Finding::Ended { last: place, from: end }, hour_from(end), until, None);
         }
         Ok(())
     }
