@@ -6,4 +6,5 @@ mod backfill;
 mod delivery;
 mod pipeline;
 mod sharing;
+mod watch;
 mod world;

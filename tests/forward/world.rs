@@ -296,6 +296,7 @@ impl World {
             [
                 ("SENTINEL_ENDPOINT", self.standin.url()),
                 ("SENTINEL_DCR_ID", &settings.dcrs[0]),
+                ("SENTINEL_COMPLETENESS_ROWS", "true"),
                 ("AZURE_AUTHORITY_HOST", self.standin.url()),
                 ("AZURE_TENANT_ID", &settings.tenant),
                 ("AZURE_CLIENT_ID", &settings.client_id),
