@@ -56,6 +56,18 @@ class Deployment:
         """Send a message straight to the work queue."""
         self.client("sqs").send_message(QueueUrl=self.outputs["WorkQueueUrl"], MessageBody=body)
 
+    def watch_schedule(self) -> dict[str, Any]:
+        """Return the schedule of the watch, as it is updated."""
+        schedules = self.client("scheduler")
+        (name,) = [found["Name"] for found in schedules.list_schedules()["Schedules"]]
+        found = schedules.get_schedule(Name=name)
+        return {name: found[name] for name in ("Name", "ScheduleExpression", "FlexibleTimeWindow", "Target", "State")}
+
+    def keep_watch(self) -> None:
+        """Invoke what the schedule invokes, with its input, and without waiting, as it does."""
+        target = self.watch_schedule()["Target"]
+        self.client("lambda").invoke(FunctionName=target["Arn"], InvocationType="Event", Payload=target["Input"])
+
     def depth(self, output: str) -> int:
         """Count the messages of a queue, those in flight included."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -63,6 +63,7 @@ class Stack(Deployment):
             self.outputs = self._deploy(binaries.forwarder)
             self._mend_concurrency()
             self._mend_expiry()
+            self._pause_watch()
         except BaseException:
             self.stop()
             raise
@@ -148,6 +149,10 @@ class Stack(Deployment):
             TableName=self.outputs["LedgerTable"],
             TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
         )
+
+    def _pause_watch(self) -> None:
+        """Let the schedule rest: there is no GuardDuty in the emulator, and tests keep watches themselves."""
+        self.client("scheduler").update_schedule(**self.watch_schedule() | {"State": "DISABLED"})
 
     @staticmethod
     def _reasons(formation: Any) -> str:

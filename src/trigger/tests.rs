@@ -49,6 +49,7 @@ fn each_shape_is_recognised_by_what_it_holds() {
         ("task", vec![vec!["object"]]),
         ("dead-letter-rejected", vec![vec!["object"]]),
         ("unknown", vec![vec!["unknown"]]),
+        ("watch", vec![vec!["watch"]]),
     ] {
         assert_eq!(all_words(&event(name)), expected, "{name}");
     }
@@ -159,4 +160,17 @@ fn a_letter_is_known_by_its_id_whatever_it_holds_and_whatever_it_is_packed_in() 
             assert_eq!(letter.as_deref(), Some("i"));
         }
     }
+}
+
+#[test]
+fn a_watch_is_known_wherever_it_comes_from() {
+    let without = format!(r#"{{"schema":"{WATCH_SCHEMA}","findings":false,"more":1}}"#);
+    assert_eq!(all_words(&without), [["watch without findings"]]);
+    let body = json::text(&event("watch"));
+    let queued = format!(r#"{{"Records":[{{"eventSource":"aws:sqs","messageId":"1","body":{body}}}]}}"#);
+    assert_eq!(all_words(&queued), [["watch"]]);
+    let failed = format!(r#"{{"requestContext":{{}},"requestPayload":{without}}}"#);
+    assert_eq!(all_words(&failed), [["watch without findings"]]);
+    let letter = format!(r#"{{"schema":"{DEAD_LETTER_SCHEMA}","id":"x","event":{without}}}"#);
+    assert_eq!(all_words(&letter), [["watch without findings"]]);
 }

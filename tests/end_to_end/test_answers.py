@@ -35,6 +35,7 @@ MADE = {
     "sqs-sns-s3-notification": (0, 3, 0, 0),
     "task": (8, 0, 0, 0),
     "unknown": (0, 0, 1, 0),
+    "watch": (0, 0, 0, 0),
 }
 # The sample names a version that the local bucket, which keeps none, can't have.
 VERSIONED = {"eventbridge-object-created", "sqs-eventbridge-object-created", "on-failure-destination"}

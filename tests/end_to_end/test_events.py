@@ -47,6 +47,7 @@ MADE = {
     "dead-letter-rejected": (1, 1, 0),
     "on-failure-destination": (1, 8, 0),
     "unknown": (0, 0, 0),
+    "watch": (0, 0, 0),
 }
 """For each event the objects that it names, and the CloudTrail and GuardDuty rows that it makes."""
 
