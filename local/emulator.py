@@ -21,7 +21,7 @@ MEMBER = "111111111111"
 # A bucket of that other account.
 LOG_ARCHIVE = "example-log-archive"
 _SERVICES = (
-    "cloudformation,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,secretsmanager,sns,sqs,ssm,sts"
+    "cloudformation,dynamodb,events,iam,kms,lambda,logs,monitoring,s3,scheduler,secretsmanager,sns,sqs,ssm,sts"
 )
 _ATTEMPTS = 3
 _READY_SECONDS = 60.0
