@@ -75,7 +75,7 @@ class World:
 
     def rows(self, digest: Digest) -> list[dict[str, Any]]:
         """Return what is told of a digest."""
-        return [row for row in self.stack.standin.rows(COMPLETENESS) if row["DigestKey"] == digest.key]
+        return [row for row in self.stack.standin.rows(COMPLETENESS) if row.get("DigestKey") == digest.key]
 
     def settle(self) -> None:
         """Let what was hidden come back until the work queue is empty."""

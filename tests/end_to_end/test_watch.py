@@ -11,9 +11,8 @@ import cloudformation
 import pytest
 
 from conftest import Start
-from local.digests import PublicKeys, Signer
-from local.digests import Chain
 from local.deployment import BUCKET
+from local.digests import Chain, PublicKeys, Signer
 from local.guardduty import GuardDuty
 from local.processes import wait_for
 from local.samples import Samples
@@ -211,10 +210,11 @@ def test_a_denial_is_told_and_mended_without_more_ado(stack: Stack, start: Start
         assert function.invoke(WATCH).kind == "response"
     finally:
         guardduty.denies = False
-    assert metrics(function.log()) == {"ActionNeeded": 1}
+    assert metrics(function.log()) == {}
+    assert function.log().count('"ActionNeeded":1') == 1
     assert "guardduty:ListDetectors" in function.log()
     function.invoke(WATCH)
-    assert metrics(function.log()) == {"ActionNeeded": 1, "FindingsMissing": 1, "Continuations": 1, "Watches": 1}
+    assert metrics(function.log()) == {"FindingsMissing": 1, "Continuations": 1, "Watches": 1}
     assert function.invoke(WATCH_DIGESTS).kind == "response"
     assert metrics(function.log())["Watches"] == 2
     wait_for("it lands", SECONDS, lambda: landed(stack) == [f"{1:032x}"])
