@@ -224,18 +224,18 @@ fn a_watch_without_time_goes_on_where_it_was_cut_off() {
     for number in 0..10 {
         world.find(&format!("{number}"), &format!("11:{number:02}:00"), 1);
     }
-    let mut rounds = 0;
+    let mut times = 0;
     loop {
         let (watched, result) = world.watch_for("12:00:00", Duration::ZERO);
         assert_eq!(result, Ok(()));
-        rounds += 1;
+        times += 1;
         for id in world.queued() {
             world.know(&id, &format!("11:0{id}:00"), Stage::Open);
         }
         if !watched.is_cut_off {
             break;
         }
-        assert!(rounds < 20, "it gets nowhere");
+        assert!(times < 20, "it gets nowhere");
     }
     let inside = world.0.lock().unwrap();
     assert_eq!(inside.entries.len(), 10);
