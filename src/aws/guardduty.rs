@@ -2,7 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/guardduty/latest/APIReference/API_Operations.html>: on the wire a finding is written as in
 //! the event that tells of it. The calls are signed here, and not made by the SDK's client: that one reads findings into
-//! types of its own, which forget what they don't know, and would be a twentieth of the function's binary.
+//! types of its own, which forget what they don't know.
 
 use std::time::{Duration, SystemTime};
 

@@ -58,7 +58,7 @@ const TRIES: u32 = 8;
 pub async fn update_note<N: Notes>(
     notes: &N,
     key: &Key,
-    next: impl Fn(Option<Note>) -> Option<Map<String, Value>>,
+    next: &(dyn Fn(Option<Note>) -> Option<Map<String, Value>> + Sync),
 ) -> Result<(), LedgerError> {
     let mut tries = 0;
     loop {
@@ -78,12 +78,11 @@ pub async fn update_note<N: Notes>(
 }
 
 impl DynamoLedger {
-    /// What stands under these keys, each item read as it comes.
-    async fn items<T>(
+    /// The items under these keys, each by its key.
+    async fn items(
         &self,
         keys: &[Key],
-        read: impl Fn(HashMap<String, AttributeValue>) -> Result<T, LedgerError>,
-    ) -> Result<HashMap<String, T>, LedgerError> {
+    ) -> Result<HashMap<String, HashMap<String, AttributeValue>>, LedgerError> {
         let mut found = HashMap::new();
         for keys in keys.chunks(MOST_KEYS) {
             let keys = keys.iter().map(|key| HashMap::from([("pk".to_owned(), text(key.as_str()))]));
@@ -102,7 +101,7 @@ impl DynamoLedger {
                 let mut output = answer.map_err(|error| unavailable(error.code()))?;
                 for item in output.responses.take().into_iter().flat_map(HashMap::into_values).flatten() {
                     let key = item.get("pk").and_then(|key| key.as_s().ok()).cloned();
-                    found.insert(key.unwrap_or_default(), read(item)?);
+                    found.insert(key.unwrap_or_default(), item);
                 }
                 left = output.unprocessed_keys.as_mut().and_then(|rest| rest.remove(&self.table));
             }
@@ -113,11 +112,13 @@ impl DynamoLedger {
 
 impl Notes for DynamoLedger {
     async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
-        self.items(keys, |item| entry_of(&item)).await
+        let items = self.items(keys).await?;
+        items.into_iter().map(|(key, item)| Ok((key, entry_of(&item)?))).collect()
     }
 
     async fn notes(&self, keys: &[Key]) -> Result<HashMap<String, Note>, LedgerError> {
-        self.items(keys, |item| Ok(note_of(item))).await
+        let items = self.items(keys).await?;
+        Ok(items.into_iter().map(|(key, item)| (key, note_of(item))).collect())
     }
 
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {

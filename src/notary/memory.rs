@@ -29,13 +29,13 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         let (chain, is_backfill) = (&opened.key.chain, opened.key.is_backfill);
         let hour = hour_of(document).strftime("%Y-%m-%dT%H").to_string();
         let name = key.rsplit('/').next().unwrap_or(key);
-        update_note(&self.notes, &Key::hour(&chain.account, &chain.region, &hour), |known| {
+        update_note(&self.notes, &Key::hour(&chain.account, &chain.region, &hour), &|known| {
             Some(account.into_hour(known.map(|note| note.content), name))
         })
         .await?;
         // Before the head, which decides how it is judged as long as it is not known itself.
         let head = self.head(chain).await?;
-        update_note(&self.notes, &link_key(&document.place), |known| {
+        update_note(&self.notes, &link_key(&document.place), &|known| {
             write(&Link::of(known.as_ref().and_then(read), document, signature, head.as_ref()))
         })
         .await?;
@@ -47,19 +47,19 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         if head.is_none() {
             // Before the head, so that no chain has one and is listed nowhere. The lists are written for this alone.
             let (list, name) = (Key::chains(chain_key.list()), chain_key.as_str());
-            update_note(&self.notes, &list, |known| {
+            update_note(&self.notes, &list, &|known| {
                 let mut chains = known.map(|note| note.content).unwrap_or_default();
                 chains.entry(name).or_insert(Value::Bool(true));
                 Some(chains)
             })
             .await?;
         }
-        update_note(&self.notes, &chain_key, |known| {
+        update_note(&self.notes, &chain_key, &|known| {
             write(&Head::with(known.as_ref().and_then(read), document))
         })
         .await?;
         let Some(previous) = &document.previous else { return Ok(()) };
-        update_note(&self.notes, &link_key(&previous.place), |known| {
+        update_note(&self.notes, &link_key(&previous.place), &|known| {
             let link = read::<Link>(&known?).filter(|link| link.next.is_none())?;
             write(&Link { next: Some(key.clone()), ..link })
         })

@@ -62,7 +62,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     /// Notes up to when it was told of a chain's silence.
     pub(super) async fn note_told(&self, silent: &Silent) -> Result<(), LedgerError> {
         let Some(to) = silent.missed.last().map(|missed| missed.to) else { return Ok(()) };
-        update_note(&self.notes, &chain_key(&silent.chain), |known| {
+        update_note(&self.notes, &chain_key(&silent.chain), &|known| {
             let head = read::<Head>(&known?)?;
             write(&Head { told: head.told.max(Some(to)), ..head })
         })

@@ -136,7 +136,7 @@ impl<G: Findings, N: Notes, Q: Queue> FindingWatch<G, N, Q> {
             }
         }
         let content = Map::from_iter([(SINCE.to_owned(), Value::from(next.to_string()))]);
-        Ok(update_note(&self.notes, &note, |_| Some(content.clone())).await?)
+        Ok(update_note(&self.notes, &note, &|_| Some(content.clone())).await?)
     }
 
     /// Puts on the work queue what the ledger does not know; how many it were.
