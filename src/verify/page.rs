@@ -127,7 +127,7 @@ fn exceptions(out: &mut String, outcome: &Outcome) -> Result<Anchors, fmt::Error
     for verified in &outcome.verified {
         if let Some(error) = &verified.error {
             let place = place(&verified.source);
-            writeln!(out, "<p>{} could not be looked at to its end: {}</p>", place, Text(error))?;
+            writeln!(out, "<p>{place} could not be looked at to its end: {}</p>", Text(error))?;
         }
     }
     if outcome.exceptions().next().is_none() {
@@ -136,8 +136,8 @@ fn exceptions(out: &mut String, outcome: &Outcome) -> Result<Anchors, fmt::Error
     }
     out.write_str(
         "<div class=\"scroll\"><table class=\"list\">\n<thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Hour (UTC)\
-         </th><th scope=\"col\">Account and region</th><th scope=\"col\">Finding</th><th scope=\"col\">What was found</th>\
-         <th scope=\"col\">Letter</th></tr></thead>\n<tbody>\n",
+         </th><th scope=\"col\">Account and region</th><th scope=\"col\">Finding</th><th scope=\"col\">What was found</th></tr>\
+         </thead>\n<tbody>\n",
     )?;
     let mut names = BTreeSet::new();
     for (place, (source, exception)) in outcome.exceptions().enumerate() {
@@ -145,7 +145,7 @@ fn exceptions(out: &mut String, outcome: &Outcome) -> Result<Anchors, fmt::Error
         anchors.entry((source.clone(), exception.hour)).or_insert(at);
         names.insert(exception.name);
         let letter = exception.letter.as_ref().map_or_else(String::new, |(reason, id)| {
-            format!("{}<br><code>{}</code>", Text(reason.name()), Text(id))
+            format!("<br>Letter: {} <code>{}</code>", Text(reason.name()), Text(id))
         });
         let digest = exception
             .digest
@@ -154,7 +154,7 @@ fn exceptions(out: &mut String, outcome: &Outcome) -> Result<Anchors, fmt::Error
         writeln!(
             out,
             "<tr id=\"e{at}\"><td>{at}</td><td class=\"whole\">{}</td><td class=\"whole\">{}</td>\
-             <td>{}</td><td>{}{digest}</td><td>{letter}</td></tr>",
+             <td class=\"whole\">{}</td><td>{}{digest}{letter}</td></tr>",
             minute(exception.hour),
             self::place(source),
             Text(exception.name),

@@ -215,10 +215,10 @@ fn states(verified: &Verified) -> BTreeMap<State, usize> {
     states
 }
 
-#[test]
-fn of_a_month_all_that_is_wrong_is_named_and_nothing_else() {
+/// A month, with something wrong in most of its account-regions.
+fn month() -> (Arc<World>, Vec<(&'static str, &'static str)>) {
     let world = Arc::new(World::default());
-    let places: Vec<(&str, &str)> =
+    let places: Vec<(&'static str, &'static str)> =
         ACCOUNTS.iter().flat_map(|account| REGIONS.iter().map(move |region| (*account, *region))).collect();
     let chains: Vec<Vec<Forged>> = places
         .iter()
@@ -268,7 +268,12 @@ fn of_a_month_all_that_is_wrong_is_named_and_nothing_else() {
     world.check(&chains[10]);
     (350..353).for_each(|hour| world.remove(&chains[10][hour].place.key));
     world.remove(&chains[10][719].place.key);
+    (world, places)
+}
 
+#[test]
+fn of_a_month_all_that_is_wrong_is_named_and_nothing_else() {
+    let (world, places) = month();
     let sources = places.iter().map(|of| source(*of)).collect();
     let outcome = world.verify(0..HOURS, beginning(HOURS + 24), sources);
     let expected: Vec<_> = [
@@ -403,4 +408,21 @@ fn an_hour_with_ten_thousand_files_takes_so_many_calls() {
     // The digest, its listing, ten pages of its files and ten of the day's; a hundred keys a call, and what is remembered
     // of digest and chain.
     assert_eq!((outcome.s3_calls, outcome.ledger_calls), (22, 103));
+}
+
+#[test]
+fn what_a_key_says_is_text_on_the_page() {
+    let (world, of) = (Arc::new(World::default()), (ACCOUNTS[0], REGIONS[0]));
+    world.grow(of, 0..1);
+    world.store(&file(of, 0, "<script>alert(\"1\")</script>&'\u{202e}"));
+    let outcome = world.verify(0..1, beginning(1), vec![source(of)]);
+    assert_eq!(named(&outcome).len(), 1);
+    let page = page::page(&outcome);
+    assert_eq!(page.matches("<script>").count(), 1, "its own");
+    assert!(page.contains("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;&#39;\u{fffd}"));
+    assert!(!page.contains("http://") && !page.contains("https://"), "nothing is fetched");
+    let json = outcome.json();
+    assert_eq!((&json["answer"], &json["states"]["incomplete"]), (&"wrong".into(), &1.into()));
+    assert_eq!((&json["totals"]["unlisted"], &json["hours"][0]["files_delivered"]), (&1.into(), &1.into()));
+    assert!(outcome.text().ends_with("1 thing is not as it should be."));
 }
