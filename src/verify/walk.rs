@@ -341,7 +341,7 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
             let rest =
                 open.partition_point(|version| last.as_ref().is_none_or(|last| version.object.key < *last));
             let later = open.split_off(rest);
-            self.look_up(&open).await?;
+            self.look_up(&open, day).await?;
             open = later;
             behind = page.next;
         }
@@ -356,22 +356,24 @@ impl<'a, A: Archive, K: PublicKeys, N: Notes> Walk<'a, A, K, N> {
     }
 
     /// Compares files with the ledger; the versions of each stand together.
-    async fn look_up(&mut self, versions: &[Version]) -> Result<(), WalkError> {
+    async fn look_up(&mut self, versions: &[Version], day: Timestamp) -> Result<(), WalkError> {
         let keys: Vec<Key> = versions.iter().map(|version| Key::object(&version.object)).collect();
         let entries = self.ledger.entries(&keys).await?;
         let mut from = 0;
         for file in versions.chunk_by(|one, other| one.object.key == other.object.key) {
             let known = keys[from..from + file.len()].iter().filter_map(|key| entries.get(key.as_str()));
-            self.settle(file, &known.collect::<Vec<_>>());
+            self.settle(file, &known.collect::<Vec<_>>(), day);
             from += file.len();
         }
         Ok(())
     }
 
     /// Counts a file that no digest lists.
-    fn settle(&mut self, versions: &[Version], entries: &[&Entry]) {
+    fn settle(&mut self, versions: &[Version], entries: &[&Entry], day: Timestamp) {
         let Some(version) = versions.last() else { return };
-        let begins = floor(stamp(&version.object.key).unwrap_or(version.modified));
+        // Whatever its name says, and whenever it was copied: it lies in that day's folder, and is counted there.
+        let written = stamp(&version.object.key).unwrap_or(version.modified);
+        let begins = floor(written).clamp(day, day + DAY - HOUR);
         let Some(hour) = self.hours.get_mut(&begins) else { return };
         let unlisted = &mut hour.unlisted;
         unlisted.found += 1;
