@@ -3,6 +3,11 @@
 
 use serde_json::{Value, json};
 
+use super::expression::{call, parameter, whole};
+use super::flows::is_chosen;
+use super::tables;
+use crate::table::Table;
+
 /// One scheduled rule. Durations are ISO 8601, as Sentinel takes them.
 struct Rule {
     name: &'static str,
@@ -11,6 +16,8 @@ struct Rule {
     alert: &'static str,
     description: &'static str,
     severity: &'static str,
+    /// What the query reads beside Azure's own tables: without it the rule is refused.
+    table: Table,
     query: &'static str,
     frequency: &'static str,
     period: &'static str,
@@ -25,7 +32,7 @@ struct Rule {
 
 const OF_A_FUNCTION: &[&str] = &["FunctionName", "AwsAccountId", "AwsRegion"];
 
-const RULES: [Rule; 5] = [
+const RULES: [Rule; 6] = [
     Rule {
         name: "forwarder_silent",
         title: "Sentinel forwarder: silent",
@@ -36,6 +43,7 @@ const RULES: [Rule; 5] = [
             logs (`aws cloudtrail get-trail-status`): to silence a trail is an attacker's way to hide. Nothing is lost \
             while messages wait in the queue. In an account that is quiet for hours, raise the hours in the query.",
         severity: "High",
+        table: Table::Health,
         query: include_str!("queries/rules/forwarder_silent.kql"),
         frequency: "PT1H",
         period: "P3D",
@@ -52,6 +60,7 @@ const RULES: [Rule; 5] = [
             Sentinel until it is replayed. Read the letter, mend its cause, and replay it as the forwarder's README \
             says under \"Dead letters\": the letter itself, sent to the work queue, is delivered.",
         severity: "Medium",
+        table: Table::Health,
         query: include_str!("queries/rules/dead_letters.kql"),
         frequency: "PT1H",
         period: "P1D",
@@ -69,6 +78,7 @@ const RULES: [Rule; 5] = [
             `aws cloudtrail validate-logs` and the bucket's own access log; what is still in the bucket can be \
             forwarded again by a task on the work queue.",
         severity: "High",
+        table: Table::Health,
         query: include_str!("queries/rules/files_missing.kql"),
         frequency: "PT1H",
         period: "P1D",
@@ -76,6 +86,25 @@ const RULES: [Rule; 5] = [
         tactics: &["DefenseEvasion"],
         techniques: &["T1562"],
         details: &["FunctionName", "AwsAccountId", "AwsRegion", "Files"],
+    },
+    Rule {
+        name: "digests_overdue",
+        title: "Sentinel forwarder: a digest is overdue",
+        alert: "No digest of trail {{Trail}} comes for account {{AwsAccountId}}, {{AwsRegion}}",
+        description: "CloudTrail writes a digest every hour for each account and region, also of an hour without log \
+            files, and the next one has not come: the trail or its validation was switched off or deleted, or the \
+            bucket refuses CloudTrail. To silence a trail is an attacker's way to hide: look for StopLogging, \
+            DeleteTrail, UpdateTrail and PutBucketPolicy, and at the trail's status \
+            (`aws cloudtrail get-trail-status`).",
+        severity: "High",
+        table: Table::Completeness,
+        query: include_str!("queries/rules/digests_overdue.kql"),
+        frequency: "PT1H",
+        period: "P1D",
+        rest: None,
+        tactics: &["DefenseEvasion"],
+        techniques: &["T1562"],
+        details: &["AwsAccountId", "AwsRegion", "Trail", "Hours", "From", "Until"],
     },
     Rule {
         name: "action_needed",
@@ -86,6 +115,7 @@ const RULES: [Rule; 5] = [
             a dead letter after an hour or so; mended before that, nothing more has to be done. The function's log \
             names the refusal. A role assignment may take 30 minutes to be in force.",
         severity: "Medium",
+        table: Table::Health,
         query: include_str!("queries/rules/action_needed.kql"),
         frequency: "PT1H",
         period: "P1D",
@@ -102,6 +132,7 @@ const RULES: [Rule; 5] = [
             the forwarder can't know. The message says why: mostly the rule's columns or its transform do not fit the \
             table. Deploy the template again, and forward the files of that time again by tasks on the work queue.",
         severity: "Medium",
+        table: Table::Health,
         query: include_str!("queries/rules/rows_dropped.kql"),
         frequency: "PT1H",
         period: "P1D",
@@ -120,7 +151,8 @@ pub(super) fn resources() -> Vec<Value> {
 fn resource(rule: &Rule) -> Value {
     let details: Value = rule.details.iter().map(|&column| (column.to_owned(), json!(column))).collect();
     json!({
-        "condition": "[variables('analyticsRules')]",
+        "condition": whole(&call("and", [parameter("deployAnalyticsRules"), is_chosen(rule.table)])),
+        "dependsOn": [tables::id_of(rule.table)],
         "type": "Microsoft.OperationalInsights/workspaces/providers/alertRules",
         "apiVersion": "2024-03-01",
         "name": format!("[concat(parameters('workspaceName'), '/Microsoft.SecurityInsights/', {})]", id(rule)),

@@ -39,7 +39,7 @@ pub fn main_template() -> Value {
         .chain(collection_rules::resources())
         .chain(alerts::resources())
         .chain([connector::resource(), workbook::resource()])
-        .chain(analytics::resources().into_iter().map(on_the_health_table))
+        .chain(analytics::resources())
         .collect();
     json!({
         "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#",
@@ -49,12 +49,6 @@ pub fn main_template() -> Value {
         "resources": resources,
         "outputs": outputs::definitions(),
     })
-}
-
-/// An analytics rule is refused while a table that its query reads is missing.
-fn on_the_health_table(mut rule: Value) -> Value {
-    rule["dependsOn"] = json!([tables::health_id()]);
-    rule
 }
 
 /// Gathers named members into an object.

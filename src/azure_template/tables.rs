@@ -12,9 +12,9 @@ const API_VERSION: &str = "2025-07-01";
 /// What the columns that a user adds to Microsoft's tables end in.
 const CUSTOM_COLUMN: &str = "_CF";
 
-/// The health table, which the analytics rules read.
-pub(super) fn health_id() -> String {
-    whole(&id(Table::Health.name()))
+/// A table, for what reads it.
+pub(super) fn id_of(table: Table) -> String {
+    whole(&id(table.name()))
 }
 
 /// Every table, for a rule that must wait for them.

@@ -33,10 +33,6 @@ pub(super) fn definitions() -> Value {
         ),
         ("createIdentity", json!(whole(&call("empty", [parameter("principalObjectId")])))),
         ("lake", json!(whole(&is_lake_wanted()))),
-        (
-            "analyticsRules",
-            json!(whole(&call("and", [parameter("deployAnalyticsRules"), is_chosen(Table::Health)]))),
-        ),
         ("ownKql", json!(whole(&call("concat", Flow::ALL.map(|flow| parameter(&flow.own_kql())))))),
         (
             "actionGroups",

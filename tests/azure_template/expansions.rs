@@ -151,8 +151,8 @@ fn own_kql_stands_at_the_end_and_silences_the_alert_of_dropped_rows() {
 }
 
 #[test]
-fn rules_of_sentinel_on_health_rows_come_only_with_their_table() {
+fn rules_of_sentinel_come_only_with_the_table_that_they_read() {
     let kind = "Microsoft.OperationalInsights/workspaces/providers/alertRules";
-    assert_eq!(of_type(&deployed("default"), kind).len(), 5);
+    assert_eq!(of_type(&deployed("default"), kind).len(), 6);
     assert!(of_type(&deployed("trail alone"), kind).is_empty());
 }
