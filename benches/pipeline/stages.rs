@@ -77,16 +77,19 @@ pub(super) fn ordinary_rows(path: &Path) -> Result<Cost, Failure> {
 
 /// Only deflates what [`rows`] makes; making it is not counted.
 pub(super) fn deflate(path: &Path, level: u32) -> Result<Cost, Failure> {
-    let (mut batcher, now, mut bodies) =
-        (Batcher::new(BODY_BYTES, Buffers::default()), Timestamp::now(), Vec::new());
+    let (mut batcher, now) = (Batcher::new(BODY_BYTES, Buffers::default()), Timestamp::now());
+    let (mut bodies, mut bytes) = (Vec::new(), 0);
     decode(
         path,
         |_, _| None,
         |index, json, row| {
-            // Enough to be measured, and no more than memory has.
-            if bodies.len() < 100 {
-                let facts = Table::AwsCloudTrail.map(json, now, row)?;
-                bodies.extend(batcher.push(index, row, facts.event_time)?);
+            let facts = Table::AwsCloudTrail.map(json, now, row)?;
+            if let Some(full) = batcher.push(index, row, facts.event_time)? {
+                bytes += full.body().len() as u64;
+                // The first ones stand for all, which memory may not hold.
+                if bodies.len() < 100 {
+                    bodies.push(full);
+                }
             }
             Ok(0)
         },
@@ -97,7 +100,10 @@ pub(super) fn deflate(path: &Path, level: u32) -> Result<Cost, Failure> {
     let mut compressor = Compressor::new(level);
     let mut packed = vec![0; compressor.gzip_compress_bound(BODY_BYTES)];
     let (mut bytes_in, mut bytes_out) = (0, 0);
-    for body in &bodies {
+    for body in bodies.iter().cycle() {
+        if bytes_in >= bytes {
+            break;
+        }
         bytes_in += body.body().len() as u64;
         bytes_out += compressor.gzip_compress(body.body(), &mut packed)? as u64;
     }
