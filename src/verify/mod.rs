@@ -1,10 +1,12 @@
 //! Verifies after the fact that everything arrived: digests, the files in S3 and the ledger, hour by hour.
 //!
-//! `source` finds the folders of accounts and regions, `walk` goes through one of them, `looking` sees to it that nothing
-//! is changed by that. What is wrong with a digest or a file says the notary, as in the function. `hour` and `exception`
-//! are what comes of it; `told` and `page` write it.
+//! `source` finds the folders of accounts and regions. `walk` goes through one of them, its `chains` and its `files`;
+//! `looking` sees to it that nothing is changed by that. What is wrong with a digest or a file says the notary, as in the
+//! function. `hour` and `exception` are what comes of it; `told` and `page` write it.
 
+mod chains;
 mod exception;
+mod files;
 mod hour;
 mod looking;
 pub mod page;
@@ -34,6 +36,8 @@ const AT_ONCE: usize = 8;
 /// The hours whose digest is not due yet: `CloudTrail` writes a digest within the hour after its own, and a digest is
 /// not overdue before one more has passed.
 pub const GRACE: SignedDuration = SignedDuration::from_hours(2);
+/// Digests are looked at so long before the hours that are asked for, since files of these hours may be listed there.
+const BESIDE: SignedDuration = HOUR;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// What is to be verified.

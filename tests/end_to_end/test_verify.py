@@ -127,7 +127,7 @@ def spoil(auditor: Auditor) -> list[tuple[str, str, str]]:
         (BAD, "11", "BadSignature"),
         (BAD, "11", "Gone"),
         (BAD, "12", "Gap"),
-        (BAD, "14", "Overdue"),
+        (BAD, "14", "Ended"),
     ]
 
 
