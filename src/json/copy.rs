@@ -54,6 +54,14 @@ impl Copier<'_> {
         Some(to + count)
     }
 
+    /// Writes bytes.
+    #[inline]
+    pub(crate) fn put_all(&mut self, to: usize, bytes: &[u8]) -> Option<usize> {
+        let end = to + bytes.len();
+        self.out.get_mut(to..end)?.copy_from_slice(bytes);
+        Some(end)
+    }
+
     /// Copies the inside of a string, up to its closing quote; that quote stands behind the copy. Escaped: as the
     /// inside of a string that is itself inside a string.
     #[inline]
@@ -137,7 +145,6 @@ impl Copier<'_> {
         let count = match chunk {
             [b't', b'r', b'u', b'e', ..] | [b'n', b'u', b'l', b'l', ..] => 4,
             [b'f', b'a', b'l', b's', b'e', ..] => 5,
-            [b'0', b',' | b'}' | b']', ..] => 1,
             [b'-' | b'0'..=b'9', ..] => return self.number(cursor),
             _ => return None,
         };
@@ -147,8 +154,7 @@ impl Copier<'_> {
     fn number(&mut self, cursor: Cursor) -> Option<Cursor> {
         let end = self.end_of_number(cursor.at)?;
         let number = self.from.get(cursor.at..end)?;
-        self.out.get_mut(cursor.to..cursor.to + number.len())?.copy_from_slice(number);
-        Some(Cursor { at: end, to: cursor.to + number.len() })
+        Some(Cursor { at: end, to: self.put_all(cursor.to, number)? })
     }
 
     fn end_of_number(&self, mut at: usize) -> Option<usize> {

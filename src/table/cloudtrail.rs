@@ -7,11 +7,12 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 
 use super::Table;
 use super::map::Rule::{Boolean, EventTime, Guid, Json, Kept, Nested, Searched, Text, Time};
 use super::map::{Mapper, Member, check, check_text};
-use super::plain::{Head, Pass, PlainRow, Plan};
+use super::plain::{self, Head, Pass, PlainRow, Plan};
 use crate::json::{self, Cursor};
 use crate::record::RowFacts;
 
@@ -90,14 +91,17 @@ const ADDITIONAL_EVENT_DATA: &str = "AdditionalEventData";
 const IP_PERMISSION: [&str; 4] = ["CidrIp", "IpProtocol", "SourcePort", "DestinationPort"];
 
 /// What those are searched by.
-const IP_PERMISSIONS: &[u8] = b"ipPermissions";
+static IP_PERMISSIONS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"ipPermissions"));
 
 const _: () = {
     check(Table::AwsCloudTrail, RECORD);
     check_text(Table::AwsCloudTrail, ADDITIONAL_EVENT_DATA);
+    plain::check(RECORD);
+    plain::check_name(ADDITIONAL_EVENT_DATA);
     let mut at = 0;
     while at < IP_PERMISSION.len() {
         check_text(Table::AwsCloudTrail, IP_PERMISSION[at]);
+        plain::check_name(IP_PERMISSION[at]);
         at += 1;
     }
 };
@@ -110,7 +114,7 @@ pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFa
     let mut mapper = Mapper::new(out);
     mapper.object(RECORD, text)?;
     if let Some(parameters) = mapper.searched {
-        for (column, value) in IP_PERMISSION.into_iter().zip(ip_permission(parameters)) {
+        for (column, value) in IP_PERMISSION.into_iter().zip(ip_permission(parameters.as_bytes())) {
             if let Some(value) = value.filter(|value| !json::is_empty(value)) {
                 mapper.row.text(column, value);
             }
@@ -126,7 +130,6 @@ const UNMAPPED_BYTES: usize = 16 * 1024;
 /// Maps plain records.
 pub struct PlainMapper {
     unmapped: Box<[u8]>,
-    ip_permissions: memchr::memmem::Finder<'static>,
 }
 
 static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::new(RECORD));
@@ -135,10 +138,7 @@ static IP: LazyLock<[Head; 4]> = LazyLock::new(|| IP_PERMISSION.map(Head::new));
 
 impl Default for PlainMapper {
     fn default() -> Self {
-        Self {
-            unmapped: vec![0; UNMAPPED_BYTES].into(),
-            ip_permissions: memchr::memmem::Finder::new(IP_PERMISSIONS),
-        }
+        Self { unmapped: vec![0; UNMAPPED_BYTES].into() }
     }
 }
 
@@ -148,11 +148,8 @@ impl PlainMapper {
     pub fn map(&mut self, text: &[u8], now: Timestamp, out: &mut [u8]) -> Option<PlainRow> {
         let mut pass = Pass::new(text, out, &mut self.unmapped);
         let Cursor { at, mut to } = pass.object(&PLAN, Cursor { at: 0, to: 0 })?;
-        if let Some(parameters) = pass.searched.clone()
-            && self.ip_permissions.find(&text[parameters.clone()]).is_some()
-        {
-            let parameters = std::str::from_utf8(&text[parameters]).ok()?;
-            for (head, value) in IP.iter().zip(ip_permission(parameters)) {
+        if let Some(parameters) = pass.searched.clone() {
+            for (head, value) in IP.iter().zip(ip_permission(&text[parameters])) {
                 if let Some(value) = value {
                     let at = value.as_ptr().addr() - text.as_ptr().addr();
                     to = pass.text(head, Cursor { at, to })?.to;
@@ -169,12 +166,10 @@ fn inside<'a>(text: Option<&'a str>, name: &str) -> Option<&'a str> {
 }
 
 /// What the first rule of a security group's change says.
-fn ip_permission(parameters: &str) -> [Option<&str>; 4] {
-    if memchr::memmem::find(parameters.as_bytes(), IP_PERMISSIONS).is_none() {
-        return [None; 4];
-    }
+fn ip_permission(parameters: &[u8]) -> [Option<&str>; 4] {
+    let parameters = IP_PERMISSIONS.find(parameters).and_then(|_| std::str::from_utf8(parameters).ok());
     let first_item = |text| inside(text, "items").and_then(json::first_element);
-    let permission = first_item(inside(Some(parameters), "ipPermissions"));
+    let permission = first_item(inside(parameters, "ipPermissions"));
     let names = ["ipRanges", "ipProtocol", "fromPort", "toPort"];
     let [ranges, protocol, from, to] =
         permission.and_then(|permission| json::pick(permission, names).ok()).unwrap_or_default();

@@ -17,8 +17,39 @@ use crate::record::RowFacts;
 
 /// The longest name of a member or column, with what is put around it.
 const MOST_NAME_BYTES: usize = 32;
+/// What is put around one at most: `\"` before it and `\":{` behind it.
+const MOST_AROUND_BYTES: usize = 6;
 /// The most members without a rule that an object of a plain record has.
 const MOST_OTHERS: usize = 8;
+
+/// Stops the build unless all names of these rules have room with what is put around them.
+pub(super) const fn check(members: &[Member]) {
+    let mut at = 0;
+    while at < members.len() {
+        check_name(members[at].0);
+        match members[at].1 {
+            Rule::Text(column)
+            | Rule::Json(column)
+            | Rule::Searched(column)
+            | Rule::Boolean(column)
+            | Rule::Guid(column)
+            | Rule::Time(column) => check_name(column),
+            Rule::Nested(members) => check(members),
+            Rule::EventTime | Rule::Kept | Rule::Dynamic(_) | Rule::Floor(_) | Rule::Long(_) => {}
+        }
+        at += 1;
+    }
+}
+
+/// Stops the build unless a name has room.
+pub(super) const fn check_name(name: &str) {
+    assert!(name.len() + MOST_AROUND_BYTES <= MOST_NAME_BYTES, "a name is too long for a plain record");
+}
+
+const _: () = {
+    check_name(TIME_GENERATED);
+    check_name(EVENT_TIME);
+};
 
 /// The rules of an object, laid out for that.
 pub(super) struct Plan(Vec<Planned>);
@@ -293,9 +324,7 @@ impl<'a> Pass<'a> {
     }
 
     fn put_unmapped(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.unmapped_to + bytes.len();
-        self.unmapped.out.get_mut(self.unmapped_to..end)?.copy_from_slice(bytes);
-        self.unmapped_to = end;
+        self.unmapped_to = self.unmapped.put_all(self.unmapped_to, bytes)?;
         Some(())
     }
 
@@ -330,25 +359,20 @@ impl<'a> Pass<'a> {
                 if end > start + 1 { self.row.put(end, *b",", 1)? } else { end }
             }
             Some(kept) => {
-                let to = self.put(start, b"{\\\"value\\\":")?;
+                let to = self.row.put_all(start, b"{\\\"value\\\":")?;
                 let end = self.row.value::<true>(Cursor { at: kept.start, to })?.to;
                 self.row.put(end, *b",", 1)?
             }
             None => self.row.put(start, *b"{", 1)?,
         };
-        let to = self.put(to, b"\\\"unmapped\\\":{")?;
-        let count = self.unmapped_to - 1;
-        self.row.out.get_mut(to..to + count)?.copy_from_slice(&self.unmapped.out[..count]);
-        let to = self.put(to + count, b"}}")?;
+        let to = self.row.put_all(to, b"\\\"unmapped\\\":{")?;
+        // Without its last comma.
+        let to = self.row.put_all(to, &self.unmapped.out[..self.unmapped_to - 1])?;
+        let to = self.row.put_all(to, b"}}")?;
         if to - start > MAX_FIELD_BYTES {
             return None;
         }
         self.row.put(to, *b"\"", 1)
-    }
-
-    pub(super) fn put(&mut self, to: usize, bytes: &[u8]) -> Option<usize> {
-        self.row.out.get_mut(to..to + bytes.len())?.copy_from_slice(bytes);
-        Some(to + bytes.len())
     }
 
     /// Ends the row, as [`super::map::Mapper::end`] does.
@@ -362,7 +386,9 @@ impl<'a> Pass<'a> {
             Some((EVENT_TIME, _)) => {
                 to = self.text(&EVENT_TIME_HEAD, Cursor { at: self.event_time_at, to })?.to;
             }
-            Some((column, time)) => to = self.put(to, format!(",\"{column}\":\"{time}\"").as_bytes())?,
+            Some((column, time)) => {
+                to = self.row.put_all(to, format!(",\"{column}\":\"{time}\"").as_bytes())?;
+            }
             None => {}
         }
         to = self.row.put(to, *b"}", 1)?;
