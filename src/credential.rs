@@ -55,3 +55,10 @@ pub trait ProofSource: Send + Sync {
     /// Fetches a proof.
     fn proof(&self) -> impl Future<Output = Result<Proof, ProofError>> + Send;
 }
+
+/// A secret that is at hand.
+impl ProofSource for SecretString {
+    async fn proof(&self) -> Result<Proof, ProofError> {
+        Ok(Proof::Secret(self.clone()))
+    }
+}

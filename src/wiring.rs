@@ -9,7 +9,7 @@ use crate::aws::{AzureProofs, CloudTrailKeys, DynamoLedger, GuardDuty, S3Objects
 use crate::config::{Api, Cloud, Config, Credential};
 use crate::forward::{Checks, Forwarder, Limits};
 use crate::notary::Notary;
-use crate::sentinel::{LateCollectorSink, LogsIngestionSink, Sink};
+use crate::sentinel::{DataCollectorSink, LogsIngestionSink, Sink};
 use crate::watch::FindingWatch;
 
 /// The pipeline between the two clouds.
@@ -30,7 +30,7 @@ pub fn sink(config: &Config, client: reqwest::Client, aws: &SdkConfig) -> Sink<A
             );
             // A secret has no audience.
             let keys = AzureProofs::new(aws, Credential::Secret(settings.shared_key), Cloud::Public);
-            let sink = LateCollectorSink::new(client, settings.endpoint, settings.workspace_id, keys);
+            let sink = DataCollectorSink::new(client, settings.endpoint, settings.workspace_id, keys);
             Sink::DataCollector(Arc::new(sink))
         }
     }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use secrecy::SecretString;
 use sentinel_forwarder::aws::http_client;
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
 use sentinel_forwarder::failure::{Disposition, Reason};
-use sentinel_forwarder::sentinel::{DataCollectorSink, LateCollectorSink, LogSink};
+use sentinel_forwarder::sentinel::{DataCollectorSink, LogSink};
 use sentinel_forwarder::standin::{Settings, Standin};
 use sentinel_forwarder::table::Table;
 
@@ -18,7 +19,7 @@ async fn rows_are_signed_over_their_bytes_and_a_wrong_key_is_not_taken() {
     let settings = standin.settings();
     let sink = |key: &str| {
         let (client, url) = (http_client().unwrap(), standin.url().to_owned());
-        DataCollectorSink::new(client, url, settings.workspace_id.clone(), key).unwrap()
+        DataCollectorSink::new(client, url, settings.workspace_id.clone(), SecretString::from(key))
     };
     let deadline = Deadline::at(Instant::now() + Duration::from_secs(20));
     let body = r#"[{"TimeGenerated":"2026-01-02T03:04:05Z","EventTime_CF":"2026-01-02T03:04:05Z","EventName":"Zürich"}]"#.as_bytes();
@@ -32,9 +33,7 @@ async fn rows_are_signed_over_their_bytes_and_a_wrong_key_is_not_taken() {
         refused.unwrap_err().disposition(),
         Disposition::Permanent(Reason::Unauthorized | Reason::Forbidden)
     ));
-    assert!(
-        DataCollectorSink::new(http_client().unwrap(), String::new(), String::new(), "no base64!").is_none()
-    );
+    assert!(sink("no base64!").fetch_ahead().await.is_err());
 }
 
 /// A store that is busy at first.
@@ -60,7 +59,7 @@ async fn the_key_is_asked_for_until_it_is_there_and_then_no_more() {
     let sink = |key: &str| {
         let keys = Keys { key: key.to_owned(), asked: Arc::clone(&asked) };
         let (client, url) = (http_client().unwrap(), standin.url().to_owned());
-        LateCollectorSink::new(client, url, settings.workspace_id.clone(), keys)
+        DataCollectorSink::new(client, url, settings.workspace_id.clone(), keys)
     };
     let deadline = Deadline::at(Instant::now() + Duration::from_secs(20));
     let body = br#"[{"TimeGenerated":"2026-01-02T03:04:05Z","EventTime_CF":"2026-01-02T03:04:05Z"}]"#;

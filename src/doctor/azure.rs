@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
 use super::clock::{self, Glance};
@@ -89,11 +88,16 @@ impl<F: FnMut(&Finding)> Visit<'_, F> {
                 |_| Err(ProofError::Unavailable { what: "the key", code: "no answer in time".to_owned() });
             let secrets = Secrets::new(self.aws.clone());
             let key = timeout(PATIENCE, secrets.read(&settings.shared_key)).await.unwrap_or_else(late);
-            let read = key.map(|key| {
-                let (endpoint, workspace) = (settings.endpoint.clone(), settings.workspace_id.clone());
-                sink = DataCollectorSink::new(self.client.clone(), endpoint, workspace, key.expose_secret());
-                sink.is_some()
-            });
+            let read = match key {
+                Ok(key) => {
+                    let (endpoint, workspace) = (settings.endpoint.clone(), settings.workspace_id.clone());
+                    let made = DataCollectorSink::new(self.client.clone(), endpoint, workspace, key);
+                    let is_fit = made.fetch_ahead().await.is_ok();
+                    sink = is_fit.then_some(made);
+                    Ok(is_fit)
+                }
+                Err(error) => Err(error),
+            };
             self.note(identity::workspace_key(&read));
         }
         let mut glances = Vec::new();

@@ -24,28 +24,46 @@ use crate::table::{TIME_GENERATED, Table};
 const POST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Posts batches to a workspace's own tables.
-pub struct DataCollectorSink {
+pub struct DataCollectorSink<P> {
     client: Client,
     endpoint: String,
     workspace_id: String,
-    key: Hmac<Sha256>,
+    keys: P,
+    key: OnceCell<Hmac<Sha256>>,
 }
 
-impl DataCollectorSink {
-    /// A sink for a workspace; none if the key is no base64.
-    #[must_use]
-    pub fn new(client: Client, endpoint: String, workspace_id: String, shared_key: &str) -> Option<Self> {
-        let key = Hmac::new_from_slice(&STANDARD.decode(shared_key.trim()).ok()?).ok()?;
-        Some(Self { client, endpoint, workspace_id, key })
+impl<P: ProofSource> DataCollectorSink<P> {
+    /// A sink for a workspace; its key is the secret of the source.
+    pub const fn new(client: Client, endpoint: String, workspace_id: String, keys: P) -> Self {
+        Self { client, endpoint, workspace_id, keys, key: OnceCell::const_new() }
     }
 
-    fn authorization(&self, length: usize, date: &str) -> String {
-        let mut mac = self.key.clone();
+    /// Fetches the workspace's key ahead.
+    ///
+    /// # Errors
+    /// If there is no key to be had for now, or none at all.
+    pub async fn fetch_ahead(&self) -> Result<(), UploadError> {
+        self.key().await.map(drop)
+    }
+
+    /// The workspace's key, fetched when it is first needed. Those who ask meanwhile wait for the same key.
+    async fn key(&self) -> Result<&Hmac<Sha256>, UploadError> {
+        let fetched = self.key.get_or_try_init(async || {
+            let proof = self.keys.proof().await.map_err(ExchangeError::from)?;
+            let Proof::Secret(key) = proof else { return Err(unfit()) };
+            let key = STANDARD.decode(key.expose_secret().trim()).map_err(|_| unfit())?;
+            Hmac::new_from_slice(&key).map_err(|_| unfit())
+        });
+        fetched.await
+    }
+
+    fn authorization(&self, mut mac: Hmac<Sha256>, length: usize, date: &str) -> String {
         mac.update(format!("POST\n{length}\napplication/json\nx-ms-date:{date}\n/api/logs").as_bytes());
         format!("SharedKey {}:{}", self.workspace_id, STANDARD.encode(mac.finalize().into_bytes()))
     }
 
     async fn post(&self, table: Table, body: &Bytes) -> Result<(), UploadError> {
+        let key = self.key().await?.clone();
         let unavailable = |what: &str| UploadError::Unavailable { what: what.to_owned(), after: None };
         let date = DateTimePrinter::new()
             .timestamp_to_rfc9110_string(&Timestamp::now())
@@ -54,7 +72,7 @@ impl DataCollectorSink {
             .client
             .post(format!("{}/api/logs?api-version=2016-04-01", self.endpoint))
             .timeout(POST_TIMEOUT)
-            .header("authorization", self.authorization(body.len(), &date))
+            .header("authorization", self.authorization(key, body.len(), &date))
             .header("content-type", "application/json")
             .header("log-type", table.name())
             .header("x-ms-date", date)
@@ -66,7 +84,7 @@ impl DataCollectorSink {
     }
 }
 
-impl LogSink for DataCollectorSink {
+impl<P: ProofSource + 'static> LogSink for DataCollectorSink<P> {
     fn rests(&self) -> Option<Duration> {
         None
     }
@@ -82,50 +100,6 @@ impl LogSink for DataCollectorSink {
     }
 }
 
-/// Such a sink, whose key is fetched when it is first needed.
-pub struct LateCollectorSink<P> {
-    client: Client,
-    endpoint: String,
-    workspace_id: String,
-    keys: P,
-    sink: OnceCell<DataCollectorSink>,
-}
-
-impl<P: ProofSource> LateCollectorSink<P> {
-    /// A sink for a workspace; its key is the secret of the source.
-    pub const fn new(client: Client, endpoint: String, workspace_id: String, keys: P) -> Self {
-        Self { client, endpoint, workspace_id, keys, sink: OnceCell::const_new() }
-    }
-
-    /// The sink with its key. Those who ask meanwhile wait for the same key.
-    ///
-    /// # Errors
-    /// If there is no key to be had for now, or none at all.
-    pub(super) async fn sink(&self) -> Result<&DataCollectorSink, UploadError> {
-        let unfit = || UploadError::Unauthorized { what: "the workspace's key is no base64".to_owned() };
-        let made = self.sink.get_or_try_init(async || {
-            let proof = self.keys.proof().await.map_err(ExchangeError::from)?;
-            let Proof::Secret(key) = proof else { return Err(unfit()) };
-            let (endpoint, workspace_id) = (self.endpoint.clone(), self.workspace_id.clone());
-            DataCollectorSink::new(self.client.clone(), endpoint, workspace_id, key.expose_secret())
-                .ok_or_else(unfit)
-        });
-        made.await
-    }
-}
-
-impl<P: ProofSource + 'static> LogSink for LateCollectorSink<P> {
-    fn rests(&self) -> Option<Duration> {
-        None
-    }
-
-    async fn upload(
-        &self,
-        table: Table,
-        body: &[u8],
-        deadline: Deadline,
-    ) -> (UploadCosts, Result<(), UploadError>) {
-        let body = Bytes::copy_from_slice(body);
-        ask_again(deadline, body.len() as u64, || async { self.sink().await?.post(table, &body).await }).await
-    }
+fn unfit() -> UploadError {
+    UploadError::Unauthorized { what: "the workspace's key is no base64".to_owned() }
 }

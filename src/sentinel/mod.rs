@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tracing::info;
 
 pub use certificate::Certificate;
-pub use collector::{DataCollectorSink, LateCollectorSink};
+pub use collector::DataCollectorSink;
 #[cfg(feature = "cli")]
 pub use greeting::{Greeting, greet, tenant_url};
 pub use ingestion::LogsIngestionSink;
@@ -166,7 +166,7 @@ pub enum Sink<P> {
     /// The Logs Ingestion API.
     LogsIngestion(Arc<LogsIngestionSink<P>>),
     /// The legacy API.
-    DataCollector(Arc<LateCollectorSink<P>>),
+    DataCollector(Arc<DataCollectorSink<P>>),
 }
 
 impl<P> Clone for Sink<P> {
@@ -185,7 +185,7 @@ impl<P: ProofSource> Sink<P> {
         let fetched = timeout(FETCH_AHEAD, async {
             match self {
                 Self::LogsIngestion(sink) => sink.fetch_ahead().await,
-                Self::DataCollector(sink) => sink.sink().await.map(drop),
+                Self::DataCollector(sink) => sink.fetch_ahead().await,
             }
         });
         match fetched.await {
