@@ -42,7 +42,7 @@ pub use inspection::{
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{Mailbox, MailboxError, Received, SqsMailbox};
-pub use notes::{Note, Notes, update_note};
+pub use notes::{MOST_KEYS, Note, Notes, update_note};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use public_keys::{CloudTrailKeys, KeyError, PublicKeys};
 pub use queues::{MOST_MESSAGES, Queue, QueueError, Refusals, SqsQueue};

@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use tokio::time::sleep;
 
@@ -16,7 +18,7 @@ use super::ledger::{DynamoLedger, KEPT_SECONDS, LedgerError, entry_of, number, t
 use crate::delivery::{Entry, Key};
 
 /// The most keys of one call.
-const MOST_KEYS: usize = 100;
+pub const MOST_KEYS: usize = 100;
 /// How often what is left over is asked for again before the whole must come again.
 const MOST_REST: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -28,6 +30,23 @@ pub struct Note {
     pub version: u64,
     /// Its members.
     pub content: Map<String, Value>,
+}
+
+impl Note {
+    /// What it says; none if it says nothing of the kind.
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_value(Value::Object(self.content.clone())).ok()
+    }
+
+    /// The content of a note that says so.
+    #[must_use]
+    pub fn content_of(said: &impl Serialize) -> Option<Map<String, Value>> {
+        match serde_json::to_value(said) {
+            Ok(Value::Object(content)) => Some(content),
+            _ => None,
+        }
+    }
 }
 
 /// Where such things are remembered.

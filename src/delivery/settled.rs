@@ -21,7 +21,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, other: Self) {
+    /// Takes in what became of others.
+    pub const fn add(&mut self, other: Self) {
         self.records += other.records;
         self.rows += other.rows;
         self.filtered += other.filtered;

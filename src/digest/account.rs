@@ -45,16 +45,7 @@ impl Account {
         self.gone += other.gone;
         self.altered += other.altered;
         self.in_letters += other.in_letters;
-        self.add_counts(other.counts);
-    }
-
-    /// Takes in the records of a file.
-    pub fn add_counts(&mut self, counts: Counts) {
-        self.counts.records += counts.records;
-        self.counts.rows += counts.rows;
-        self.counts.filtered += counts.filtered;
-        self.counts.letters += counts.letters;
-        self.counts.duplicates += counts.duplicates;
+        self.counts.add(other.counts);
     }
 
     /// Counts a file whose bucket is not ours to read: it was not delivered.
@@ -111,9 +102,14 @@ pub fn hour_of(document: &Document) -> Timestamp {
 
 /// The hour that most of the time between these two lies in.
 fn hour_between(start: Timestamp, end: Timestamp) -> Timestamp {
-    let middle = start + end.duration_since(start) / 2;
-    let past = middle.as_second().rem_euclid(3600);
-    Timestamp::from_second(middle.as_second() - past).unwrap_or(middle)
+    hour_at(start + end.duration_since(start) / 2)
+}
+
+/// The hour that a moment lies in.
+#[must_use]
+pub fn hour_at(time: Timestamp) -> Timestamp {
+    let second = time.as_second();
+    Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(time)
 }
 
 /// What a check of one digest is told by in Sentinel.

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use super::unhex;
+use crate::task::ObjectRef;
 
 /// The most bytes of a digest that is read: some 80,000 listed files.
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
@@ -88,6 +89,20 @@ pub struct Place {
     pub bucket: String,
     /// The key.
     pub key: String,
+}
+
+impl Place {
+    /// The place of an object.
+    #[must_use]
+    pub fn of(object: &ObjectRef) -> Self {
+        Self { bucket: object.bucket.clone(), key: object.key.clone() }
+    }
+
+    /// What lies there, whichever content that is.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef { bucket: self.bucket.clone(), key: self.key.clone(), version_id: None, etag: None }
+    }
 }
 
 impl fmt::Display for Place {

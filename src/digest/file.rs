@@ -131,7 +131,7 @@ impl Evidence {
                 None
             }
         };
-        account.add_counts(counts.unwrap_or_default());
+        account.counts.add(counts.unwrap_or_default());
         if let Some((_, found)) = &self.altered {
             let (listed, found) = (json::hex(listed), found.clone());
             findings.push(Finding::Altered { place: place.clone(), listed, found });

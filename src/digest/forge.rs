@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Document, Place, PublicKey, Signature};
+use crate::delivery::{Content, Counts, Entry, Settled, Stage};
 use crate::json::hex;
 
 const CLOUDTRAIL: &[u8] = include_bytes!("../../tests/fixtures/digest/key.pk8");
@@ -19,6 +20,24 @@ const FORGER: &[u8] = include_bytes!("../../tests/fixtures/digest/forger.pk8");
 const FINGERPRINT: &str = "31e8b5433410dfb61a9dc45cc65b22ff";
 pub(crate) const BUCKET: &str = "trail";
 pub(crate) const FILES: &str = "AWSLogs/111122223333/CloudTrail/eu-west-1/2026/03/10/";
+
+/// The entry of a file that was delivered with this content.
+pub(crate) fn delivered(content: &[u8]) -> Entry {
+    let counts = Counts { records: 3, rows: 2, filtered: 1, ..Counts::default() };
+    Entry {
+        version: 2,
+        holder: String::new(),
+        stage: Stage::Delivered { at: Timestamp::UNIX_EPOCH },
+        settled: Settled { counts, ..Settled::default() },
+        takeovers: 0,
+        announced_at: Timestamp::UNIX_EPOCH,
+        content: Some(Content {
+            size: 1,
+            bytes: content.len() as u64,
+            sha256: hex(&Sha256::digest(content)),
+        }),
+    }
+}
 
 /// A digest as it lies in S3.
 #[derive(Clone, Debug)]

@@ -16,14 +16,14 @@ mod silence;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Told, hour_of};
+pub use account::{Account, Told, hour_at, hour_of};
 pub use chain::{Chain, Found, Head, Joint, Link};
 pub use document::{Document, Folder, Hash, Listed, MOST_BYTES, Malformed, Place, Previous, sha256};
 pub use file::{Evidence, LATE, Verdict, Version};
 pub use finding::{Changed, Finding};
 pub use key::DigestKey;
 pub use signature::{PublicKey, Signature, check};
-pub use silence::Missed;
+pub use silence::{Missed, TOLERANCE};
 
 /// The bytes of hexadecimal digits; none if the text has others.
 fn unhex(text: &str) -> Option<Vec<u8>> {

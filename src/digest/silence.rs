@@ -13,7 +13,7 @@ use super::finding::Finding;
 /// What a digest is about.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// How long after the end of its time a digest may come: long enough for a bad day of `CloudTrail`, and for its check.
-const TOLERANCE: SignedDuration = SignedDuration::from_hours(2);
+pub const TOLERANCE: SignedDuration = SignedDuration::from_hours(2);
 /// For how many hours a digest is waited for: three days. Then the trail was deleted, or somebody has seen the alarm.
 const MOST_HOURS: i64 = 72;
 

@@ -17,7 +17,7 @@ use crate::notary::{Examine, Examined, Opened};
 use crate::report::Tally;
 use crate::sentinel::LogSink;
 use crate::table::Table;
-use crate::task::{ObjectRef, Task};
+use crate::task::Task;
 
 /// From this look on, a file that nobody has begun to deliver is missing. With the waits of `wait_before` that is some
 /// 20 minutes after the first look, and the file was put on the work queue three times.
@@ -211,7 +211,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             (!sentences.is_empty()).then(|| (Reason::Corrupt, sentences.join("; "), opened.object.clone()));
         let of_files = of_files
             .into_iter()
-            .filter_map(|finding| Some((finding.reason()?, finding.to_string(), object(finding.file()?))));
+            .filter_map(|finding| Some((finding.reason()?, finding.to_string(), finding.file()?.object())));
         let letters = of_digest.into_iter().chain(of_files.take(MOST_LETTERS));
         let mut wrote = 0;
         for (reason, message, object) in letters {
@@ -231,7 +231,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         examined: &Examined,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
-        let place = Place { bucket: opened.object.bucket.clone(), key: opened.object.key.clone() };
+        let place = Place::of(&opened.object);
         let told = Told {
             place: &place,
             chain: &opened.key.chain,
@@ -255,8 +255,4 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         warn!(%error, table, "the row of a digest was not taken; the ledger has its numbers");
         Ok(())
     }
-}
-
-fn object(place: &Place) -> ObjectRef {
-    ObjectRef { bucket: place.bucket.clone(), key: place.key.clone(), version_id: None, etag: None }
 }

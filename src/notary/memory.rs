@@ -3,9 +3,7 @@
 //!
 //! Everything is written as often as a digest is looked at, and comes to the same.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Notary, Opened};
 use crate::aws::{Archive, LedgerError, Note, Notes, PublicKeys, Queue, update_note};
@@ -15,12 +13,12 @@ use crate::digest::{Account, Chain, Head, Link, Place, hour_of};
 impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     /// What is remembered of the digest in a place.
     pub(super) async fn link(&self, place: &Place) -> Result<Option<Link>, LedgerError> {
-        Ok(read(&self.notes.note(&link_key(place)).await?))
+        Ok(self.notes.note(&link_key(place)).await?.read())
     }
 
     /// What is remembered of a chain.
     pub(super) async fn head(&self, chain: &Chain) -> Result<Option<Head>, LedgerError> {
-        Ok(read(&self.notes.note(&chain_key(chain)).await?))
+        Ok(self.notes.note(&chain_key(chain)).await?.read())
     }
 
     pub(super) async fn remember_all(&self, opened: &Opened, account: &Account) -> Result<(), LedgerError> {
@@ -36,7 +34,12 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         // Before the head, which decides how it is judged as long as it is not known itself.
         let head = self.head(chain).await?;
         update_note(&self.notes, &link_key(&document.place), &|known| {
-            write(&Link::of(known.as_ref().and_then(read), document, signature, head.as_ref()))
+            Note::content_of(&Link::of(
+                known.as_ref().and_then(Note::read),
+                document,
+                signature,
+                head.as_ref(),
+            ))
         })
         .await?;
         // A backfill stands beside the chain: what follows it in time does not follow it in the chain.
@@ -55,13 +58,13 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
             .await?;
         }
         update_note(&self.notes, &chain_key, &|known| {
-            write(&Head::with(known.as_ref().and_then(read), document))
+            Note::content_of(&Head::with(known.as_ref().and_then(Note::read), document))
         })
         .await?;
         let Some(previous) = &document.previous else { return Ok(()) };
         update_note(&self.notes, &link_key(&previous.place), &|known| {
-            let link = read::<Link>(&known?).filter(|link| link.next.is_none())?;
-            write(&Link { next: Some(key.clone()), ..link })
+            let link = known?.read::<Link>().filter(|link| link.next.is_none())?;
+            Note::content_of(&Link { next: Some(key.clone()), ..link })
         })
         .await
     }
@@ -76,15 +79,4 @@ fn link_key(place: &Place) -> Key {
 pub fn chain_key(chain: &Chain) -> Key {
     let Chain { organization, account, region, trail, home_region } = chain;
     Key::chain(account, region, home_region, trail, organization.as_deref())
-}
-
-pub(super) fn read<T: DeserializeOwned>(note: &Note) -> Option<T> {
-    serde_json::from_value(Value::Object(note.content.clone())).ok()
-}
-
-pub(super) fn write(content: &impl Serialize) -> Option<Map<String, Value>> {
-    match serde_json::to_value(content) {
-        Ok(Value::Object(content)) => Some(content),
-        _ => None,
-    }
 }

@@ -159,7 +159,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
             Ok(document) => document,
             Err(malformed) => return Ok(Err(Finding::Malformed(malformed.clone()))),
         };
-        let lies = Place { bucket: opened.object.bucket.clone(), key: opened.object.key.clone() };
+        let lies = Place::of(&opened.object);
         let key = match opened.signature {
             // Nobody is asked for the key of what can't be genuine.
             Some(_) if document.place == lies => self.key(&opened.key, document).await?,
@@ -207,7 +207,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
             own: own.as_ref(),
             head: head.as_ref(),
         };
-        let unchecked = joint.unchecked().map(|place| Task::whole(object(place)));
+        let unchecked = joint.unchecked().map(|place| Task::whole(place.object()));
         Ok((joint.findings(), unchecked))
     }
 
@@ -216,7 +216,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         if !self.allows(&place.bucket) {
             return Ok(Found::NotLookedAt);
         }
-        match self.archive.read(&object(place), MOST_BYTES).await {
+        match self.archive.read(&place.object(), MOST_BYTES).await {
             Ok(stored) => Ok(Found::Something {
                 sha256: digest::sha256(&stored.bytes).ok(),
                 signature: stored.signature,
@@ -271,8 +271,4 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Examine for Notary<A, K, N, 
     fn note_told<'a>(&'a self, silent: &'a Silent) -> BoxFuture<'a, Result<(), LedgerError>> {
         Box::pin(self.note_told(silent))
     }
-}
-
-fn object(place: &Place) -> ObjectRef {
-    ObjectRef { bucket: place.bucket.clone(), key: place.key.clone(), version_id: None, etag: None }
 }

@@ -8,9 +8,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::memory::{chain_key, read, write};
+use super::memory::chain_key;
 use super::{ExamineError, Notary};
-use crate::aws::{Archive, LedgerError, Mark, Notes, PublicKeys, Queue, ReadError, update_note};
+use crate::aws::{Archive, LedgerError, Mark, Note, Notes, PublicKeys, Queue, ReadError, update_note};
 use crate::deadline::Deadline;
 use crate::delivery::{Key, Stage};
 use crate::digest::{Chain, DigestKey, Head, Missed};
@@ -63,8 +63,8 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     pub(super) async fn note_told(&self, silent: &Silent) -> Result<(), LedgerError> {
         let Some(to) = silent.missed.last().map(|missed| missed.to) else { return Ok(()) };
         update_note(&self.notes, &chain_key(&silent.chain), &|known| {
-            let head = read::<Head>(&known?)?;
-            write(&Head { told: head.told.max(Some(to)), ..head })
+            let head = known?.read::<Head>()?;
+            Note::content_of(&Head { told: head.told.max(Some(to)), ..head })
         })
         .await
     }
@@ -78,7 +78,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
             .flat_map(|list| list.content.into_iter().map(|(key, _)| Key::kept(key)))
             .collect();
         let heads = self.notes.notes(&keys).await?;
-        let late = heads.values().filter_map(|note| silent(read::<Head>(note)?, now));
+        let late = heads.values().filter_map(|note| silent(note.read()?, now));
         Ok(late.collect())
     }
 

@@ -5,14 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::aws::{Mark, Note, Stored, Versions};
-use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
+use crate::delivery::{Entry, Key, Stage};
 use crate::digest::Version;
-use crate::digest::forge::{BUCKET, FILES, Forged, Plan, key};
-use crate::json::hex;
+use crate::digest::forge::{BUCKET, FILES, Forged, Plan, delivered, key};
 
 /// Versions a page, so that the tests turn many.
 const PAGE: usize = 7;
@@ -149,21 +147,7 @@ impl World {
     }
 
     fn deliver(&self, object: &ObjectRef, content: &[u8]) {
-        let counts = Counts { records: 3, rows: 2, filtered: 1, ..Counts::default() };
-        let entry = Entry {
-            version: 2,
-            holder: String::new(),
-            stage: Stage::Delivered { at: Timestamp::UNIX_EPOCH },
-            settled: Settled { counts, ..Settled::default() },
-            takeovers: 0,
-            announced_at: Timestamp::UNIX_EPOCH,
-            content: Some(Content {
-                size: 1,
-                bytes: content.len() as u64,
-                sha256: hex(&Sha256::digest(content)),
-            }),
-        };
-        self.0.lock().unwrap().entries.insert(Key::object(object).as_str().to_owned(), entry);
+        self.0.lock().unwrap().entries.insert(Key::object(object).as_str().to_owned(), delivered(content));
     }
 
     fn notary(&self) -> Notary<Self, Self, Self, Self> {
@@ -177,7 +161,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let key = DigestKey::parse(&digest.place.key).unwrap();
-            let opened = notary.open(&object(&digest.place), key).await.unwrap();
+            let opened = notary.open(&digest.place.object(), key).await.unwrap();
             let until = Deadline::at(Instant::now() + Duration::from_mins(1));
             let examined = notary.examine(&opened, until).await.unwrap();
             if examined.is_genuine {
@@ -339,7 +323,7 @@ fn a_digest_that_was_never_announced_is_named_by_the_next_one() {
     world.examine(&first);
     let examined = world.examine(&third);
     assert_eq!(names(&examined), <[&str; 0]>::default());
-    assert_eq!(examined.unchecked, Some(Task::whole(object(&second.place))));
+    assert_eq!(examined.unchecked, Some(Task::whole(second.place.object())));
 }
 
 #[test]
@@ -367,7 +351,7 @@ fn the_calls_for_an_hour_grow_with_its_files_alone() {
 impl World {
     /// Puts a digest into the listing, and an entry that says how far its check is.
     fn list_digest(&self, digest: &Forged, stage: Option<Stage>) -> ObjectRef {
-        let object = ObjectRef { etag: Some("e".to_owned()), ..object(&digest.place) };
+        let object = ObjectRef { etag: Some("e".to_owned()), ..digest.place.object() };
         let version = Version { object: object.clone(), modified: Timestamp::UNIX_EPOCH, is_latest: true };
         self.0.lock().unwrap().files.insert(object.key.clone(), vec![version]);
         if let Some(stage) = stage {

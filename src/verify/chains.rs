@@ -3,15 +3,14 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::hour::State;
 use super::walk::{EXAMINATION, Found, Walk, WalkError};
-use super::{BESIDE, GRACE, HOUR, floor, hour_from, hour_to};
+use super::{BESIDE, HOUR, hour_from, hour_to};
 use crate::aws::{Archive, LedgerError, Note, Notes, PublicKeys};
 use crate::deadline::Deadline;
 use crate::delivery::Key;
-use crate::digest::{Chain, DigestKey, Document, Finding, Head, Link, Place};
+use crate::digest::{Chain, DigestKey, Document, Finding, Head, Link, Place, TOLERANCE, hour_at};
 use crate::notary::{Examine, Opened, chain_key};
 
 /// The newest genuine digest of a chain.
@@ -48,8 +47,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
         let (mut place, mut removed) = (last.clone(), Vec::new());
         loop {
             let note = self.overlay.note(&Key::link(&place.bucket, &place.key)).await?;
-            let link: Option<Link> = serde_json::from_value(Value::Object(note.content)).ok();
-            match link.and_then(|link| link.next) {
+            match note.read::<Link>().and_then(|link| link.next) {
                 // A time that does not grow is none of CloudTrail's chain.
                 Some(next)
                     if next != until
@@ -78,8 +76,8 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
             _ => self.head(chain).await?.is_some_and(|head| head.since < first),
         };
         let (bucket, key) = (self.asked.bucket.clone(), String::new());
-        match serde_json::to_value(Head { since: first, end: first, bucket, key, told: None }) {
-            Ok(Value::Object(content)) if had_begun => {
+        match Note::content_of(&Head { since: first, end: first, bucket, key, told: None }) {
+            Some(content) if had_begun => {
                 self.overlay.keep(&chain_key(chain), &Note { version: 0, content });
             }
             _ => self.overlay.forget(&chain_key(chain)),
@@ -89,8 +87,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
 
     /// What the ledger remembers of a chain.
     async fn head(&self, chain: &Chain) -> Result<Option<Head>, LedgerError> {
-        let note = self.ledger.note(&chain_key(chain)).await?;
-        Ok(serde_json::from_value(Value::Object(note.content)).ok())
+        Ok(self.ledger.note(&chain_key(chain)).await?.read())
     }
 
     /// Says which chains end before they should.
@@ -102,7 +99,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
                 self.chains.insert(chain, newest);
             }
         }
-        let due = floor(self.asked.now - HOUR - GRACE) + HOUR;
+        let due = hour_at(self.asked.now - HOUR - TOLERANCE) + HOUR;
         let until = self.asked.until.min(due);
         for (_, Newest { place, end }) in std::mem::take(&mut self.chains) {
             for removed in self.removed_behind(&place, "").await? {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::hour::State;
-use super::{floor, hour_from, hour_to};
-use crate::digest::{DigestKey, Finding, Place};
+use super::{hour_from, hour_to};
+use crate::digest::{DigestKey, Finding, Place, hour_at};
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::task::{ObjectRef, Task};
 
@@ -31,12 +31,7 @@ pub struct Exception {
 impl Exception {
     /// Of a finding, with the digest that shows it, as it was read.
     pub(super) fn of(finding: &Finding, hour: Timestamp, digest: Option<&ObjectRef>) -> Self {
-        let subject = match finding.file() {
-            Some(Place { bucket, key }) => {
-                Some(ObjectRef { bucket: bucket.clone(), key: key.clone(), version_id: None, etag: None })
-            }
-            None => digest.cloned(),
-        };
+        let subject = finding.file().map(Place::object).or_else(|| digest.cloned());
         let letter = finding.reason().zip(subject).map(|(reason, object)| {
             let subject = Subject::Task(Task::whole(object));
             (reason, DeadLetter { reason, message: String::new(), status: None, table: None, subject }.id())
@@ -77,7 +72,7 @@ pub(super) fn hours_of(finding: &Finding) -> Option<(Timestamp, Timestamp)> {
             None => of_place(missing),
         },
         Finding::Restarted { from, to } => {
-            Some((hour_from(*from), hour_from(*to).max(floor(*from) + super::HOUR)))
+            Some((hour_from(*from), hour_from(*to).max(hour_at(*from) + super::HOUR)))
         }
         _ => None,
     }

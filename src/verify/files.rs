@@ -5,13 +5,12 @@ use std::hash::BuildHasher;
 use jiff::Timestamp;
 
 use super::walk::{DAY, Walk, WalkError, date};
-use super::{HOUR, Progress, floor};
+use super::{HOUR, Progress};
 use crate::aws::{Archive, Mark, Notes, PublicKeys};
 use crate::backfill::layout::stamp;
 use crate::decode::KeyTells;
 use crate::delivery::{Entry, Key, Stage};
-use crate::digest::{Finding, LATE, Place, Version};
-use crate::task::ObjectRef;
+use crate::digest::{Finding, LATE, Place, Version, hour_at};
 
 impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
     /// Looks at the files of a day that no digest lists.
@@ -62,7 +61,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
         let Some(version) = versions.last() else { return };
         // Whatever its name says, and whenever it was copied: it lies in that day's folder, and is counted there.
         let written = stamp(&version.object.key).unwrap_or(version.modified);
-        let begins = floor(written).clamp(day, day + DAY - HOUR);
+        let begins = hour_at(written).clamp(day, day + DAY - HOUR);
         let Some(hour) = self.hours.get_mut(&begins) else { return };
         let unlisted = &mut hour.unlisted;
         unlisted.found += 1;
@@ -71,11 +70,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
         let whole = delivered.clone().find(|entry| entry.content.is_some());
         if let Some(entry) = whole {
             unlisted.delivered += 1;
-            let counts = entry.settled.counts;
-            unlisted.counts.records += counts.records;
-            unlisted.counts.rows += counts.rows;
-            unlisted.counts.filtered += counts.filtered;
-            unlisted.counts.letters += counts.letters;
+            unlisted.counts.add(entry.settled.counts);
         } else if delivered.next().is_some() {
             unlisted.in_letters += 1;
             self.tell_in_letters(begins, 1, None, "unlisted");
@@ -83,8 +78,7 @@ impl<A: Archive, K: PublicKeys, N: Notes> Walk<'_, A, K, N> {
             unlisted.under_way += 1;
         } else {
             unlisted.missing += 1;
-            let ObjectRef { bucket, key, .. } = version.object.clone();
-            self.find(&Finding::Missing(Place { bucket, key }), begins, None);
+            self.find(&Finding::Missing(Place::of(&version.object)), begins, None);
         }
     }
 }

@@ -31,10 +31,7 @@ impl AddAssign<&Self> for Unlisted {
         self.in_letters += other.in_letters;
         self.missing += other.missing;
         self.under_way += other.under_way;
-        self.counts.records += other.counts.records;
-        self.counts.rows += other.counts.rows;
-        self.counts.filtered += other.counts.filtered;
-        self.counts.letters += other.counts.letters;
+        self.counts.add(other.counts);
     }
 }
 
@@ -139,7 +136,7 @@ impl Hour {
     #[must_use]
     pub fn counts(&self) -> Counts {
         let mut sum = self.account;
-        sum.add_counts(self.unlisted.counts);
+        sum.counts.add(self.unlisted.counts);
         sum.counts
     }
 }

@@ -8,15 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::aws::{
-    Archive, KeyError, LedgerError, Mark, Note, Notes, PublicKeys, Queue, QueueError, ReadError, Stored,
-    Versions,
+    Archive, KeyError, LedgerError, MOST_KEYS, Mark, Note, Notes, PublicKeys, Queue, QueueError, ReadError,
+    Stored, Versions,
 };
 use crate::delivery::{Entry, Key};
 use crate::digest::PublicKey;
 use crate::task::ObjectRef;
-
-/// Keys that one call to the ledger looks up.
-const KEYS_A_CALL: u64 = 100;
 
 /// How many calls were made.
 #[derive(Debug, Default)]
@@ -77,7 +74,7 @@ impl<K: PublicKeys> PublicKeys for Counted<K> {
 impl<N: Notes> Counted<N> {
     /// The entries that stand under these keys.
     pub(super) async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
-        self.tally.ledger.fetch_add((keys.len() as u64).div_ceil(KEYS_A_CALL), Ordering::Relaxed);
+        self.tally.ledger.fetch_add(keys.len().div_ceil(MOST_KEYS) as u64, Ordering::Relaxed);
         self.party.entries(keys).await
     }
 

@@ -28,14 +28,12 @@ pub use hour::{Hour, State, Unlisted};
 pub use source::{Source, sources};
 
 use crate::aws::{Archive, Notes, PublicKeys};
+use crate::digest::{TOLERANCE, hour_at};
 use looking::{Counted, Tally};
 use walk::Walk;
 
 /// Account-regions that are walked at once.
 const AT_ONCE: usize = 8;
-/// The hours whose digest is not due yet: `CloudTrail` writes a digest within the hour after its own, and a digest is
-/// not overdue before one more has passed.
-pub const GRACE: SignedDuration = SignedDuration::from_hours(2);
 /// Digests are looked at so long before the hours that are asked for, since files of these hours may be listed there.
 const BESIDE: SignedDuration = HOUR;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -63,7 +61,7 @@ impl Asked {
     /// Whether the digest of an hour must have come.
     #[must_use]
     pub fn is_due(&self, hour: Timestamp) -> bool {
-        hour + HOUR + GRACE <= self.now
+        hour + HOUR + TOLERANCE <= self.now
     }
 
     /// The hours that are asked for.
@@ -204,18 +202,12 @@ pub async fn verify<A: Archive, K: PublicKeys, N: Notes>(
     Outcome { asked, verified, s3_calls, ledger_calls, elapsed: begun.elapsed() }
 }
 
-/// The hour that a moment lies in.
-fn floor(time: Timestamp) -> Timestamp {
-    let second = time.as_second();
-    Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(time)
-}
-
 /// The hour that a digest is about which begins then: most of its time lies in it.
 fn hour_from(start: Timestamp) -> Timestamp {
-    floor(start + HOUR / 2)
+    hour_at(start + HOUR / 2)
 }
 
 /// The hour that a digest is about which ends then.
 fn hour_to(end: Timestamp) -> Timestamp {
-    floor(end - HOUR / 2)
+    hour_at(end - HOUR / 2)
 }

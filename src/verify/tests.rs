@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
 
-use sha2::{Digest as _, Sha256};
-
 use super::*;
 use crate::aws::{KeyError, LedgerError, Mark, Note, ReadError, Stored, Versions};
-use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
-use crate::digest::forge::{BUCKET, Forged, Plan, beginning, key};
-use crate::digest::{DigestKey, Link, PublicKey, Version};
+use crate::delivery::{Entry, Key};
+use crate::digest::forge::{BUCKET, Forged, Plan, beginning, delivered, key};
+use crate::digest::{DigestKey, Link, PublicKey, Version, hour_at};
 use crate::json;
 use crate::task::ObjectRef;
 
@@ -108,17 +106,7 @@ impl World {
     }
 
     fn deliver(&self, key: &str, content: &[u8]) {
-        let counts = Counts { records: 3, rows: 2, filtered: 1, ..Counts::default() };
-        let entry = Entry {
-            version: 2,
-            holder: String::new(),
-            stage: Stage::Delivered { at: Timestamp::UNIX_EPOCH },
-            settled: Settled { counts, ..Settled::default() },
-            takeovers: 0,
-            announced_at: Timestamp::UNIX_EPOCH,
-            content: Some(Content { size: 1, bytes: 1, sha256: json::hex(&Sha256::digest(content)) }),
-        };
-        self.entries.lock().unwrap().insert(entry_key(key), entry);
+        self.entries.lock().unwrap().insert(entry_key(key), delivered(content));
     }
 
     fn lose(&self, key: &str) {
@@ -174,7 +162,7 @@ impl World {
 
 pub(super) fn asked(hours: std::ops::Range<i64>, now: Timestamp) -> Asked {
     let bucket = BUCKET.to_owned();
-    Asked { bucket, from: floor(beginning(hours.start)), until: floor(beginning(hours.end)), now }
+    Asked { bucket, from: hour_at(beginning(hours.start)), until: hour_at(beginning(hours.end)), now }
 }
 
 fn entry_key(key: &str) -> String {
@@ -199,7 +187,7 @@ pub(super) fn source((account, region): (&str, &str)) -> Source {
 
 /// Account, region, hour and name of all that is wrong.
 fn named(outcome: &Outcome) -> Vec<(String, String, i64, &'static str)> {
-    let first = floor(beginning(0));
+    let first = hour_at(beginning(0));
     outcome
         .exceptions()
         .map(|(source, exception)| {

@@ -45,7 +45,7 @@ impl Totals {
             .collect();
         let Self { account, unlisted, .. } = self;
         let mut sum = *account;
-        sum.add_counts(unlisted.counts);
+        sum.counts.add(unlisted.counts);
         let counts = sum.counts;
         [
             ("hours", states.join(", ")),
@@ -247,7 +247,7 @@ fn hour_json(source: &Source, hour: &Hour) -> Value {
 /// The numbers by the names that they have in the ledger; records are those of all files.
 fn numbers(digests: u64, account: &Account, unlisted: &Unlisted) -> Value {
     let mut sum = *account;
-    sum.add_counts(unlisted.counts);
+    sum.counts.add(unlisted.counts);
     let mut numbers: Map<String, Value> =
         sum.numbers().into_iter().map(|(name, _, number)| (name.to_owned(), json!(number))).collect();
     for (name, number) in [

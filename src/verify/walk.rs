@@ -65,7 +65,7 @@ impl Found {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place { bucket: self.object.bucket.clone(), key: self.object.key.clone() }
+        Place::of(&self.object)
     }
 }
 
