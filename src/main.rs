@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sentinel_forwarder::aws::{AzureProofs, DynamoLedger, S3Objects, SqsQueue, function_config, http_client};
+use sentinel_forwarder::aws::{
+    AzureProofs, DynamoLedger, GuardDuty, S3Objects, SqsQueue, function_config, http_client,
+};
 use sentinel_forwarder::config::{Config, Logging, Sdk};
 use sentinel_forwarder::handler::{Answer, Handler};
 use sentinel_forwarder::sentinel::Sink;
-use sentinel_forwarder::wiring;
+use sentinel_forwarder::wiring::{self, Parts};
 use serde_json::value::RawValue;
 use tracing::error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -48,9 +50,10 @@ fn build() -> Result<Function, Error> {
     let aws = function_config(client.clone(), Sdk::from_env());
     let sink = wiring::sink(&config, client.clone(), &aws);
     tokio::spawn(fetch_ahead(sink.clone()));
-    let forwarder = wiring::pipeline(&config, sink, &aws);
-    let forwarder = wiring::watching(&config, forwarder, client, &aws);
-    Ok(Handler::new(forwarder, SqsQueue::new(&aws, config.work_queue_url), config.health_rows))
+    let parts = Parts::new(&config, &aws);
+    let forwarder = wiring::pipeline(&config, sink, &aws, &parts);
+    let forwarder = wiring::watching(forwarder, GuardDuty::new(client, &aws), &parts);
+    Ok(Handler::new(forwarder, parts.work_queue, config.health_rows))
 }
 
 /// By how much the first poll goes before what is fetched ahead: it leaves a millisecond after the runtime has started

@@ -36,40 +36,53 @@ pub fn sink(config: &Config, client: reqwest::Client, aws: &SdkConfig) -> Sink<A
     }
 }
 
-/// The pipeline into a sink, as the settings say.
+/// What is asked at AWS, by clients that are built once.
+pub struct Parts {
+    objects: S3Objects,
+    /// Without one nobody knows what was delivered.
+    ledger: Option<DynamoLedger>,
+    dead_letters: SqsQueue,
+    /// Where tasks go.
+    pub work_queue: SqsQueue,
+}
+
+impl Parts {
+    /// As the settings say.
+    #[must_use]
+    pub fn new(config: &Config, aws: &SdkConfig) -> Self {
+        Self {
+            objects: S3Objects::new(aws),
+            ledger: config.ledger_table.clone().map(|table| DynamoLedger::new(aws, table)),
+            dead_letters: SqsQueue::new(aws, config.dead_letter_queue_url.clone()),
+            work_queue: SqsQueue::new(aws, config.work_queue_url.clone()),
+        }
+    }
+}
+
+/// The pipeline into a sink, as the settings say; with a ledger it checks digests.
 #[must_use]
-pub fn pipeline(config: &Config, sink: Sink<AzureProofs>, aws: &SdkConfig) -> Pipeline {
+pub fn pipeline(config: &Config, sink: Sink<AzureProofs>, aws: &SdkConfig, parts: &Parts) -> Pipeline {
     let limits = Limits {
         max_request_bytes: config.max_request_bytes,
         max_concurrency: config.max_concurrency,
         allowed_buckets: config.allowed_buckets.clone(),
     };
-    let dead_letters = SqsQueue::new(aws, config.dead_letter_queue_url.clone());
-    let ledger = config.ledger_table.clone().map(|table| DynamoLedger::new(aws, table));
-    let forwarder = Forwarder::new(sink, S3Objects::new(aws), dead_letters, ledger, limits);
-    // Without a ledger nobody knows what was delivered.
-    match config.ledger_table.clone() {
-        Some(table) => forwarder.checking(checks(config, aws, table)),
-        None => forwarder,
-    }
-}
-
-/// The pipeline, watching over findings; without a ledger nobody knows what was delivered.
-#[must_use]
-pub fn watching(config: &Config, pipeline: Pipeline, client: reqwest::Client, aws: &SdkConfig) -> Pipeline {
-    let Some(table) = config.ledger_table.clone() else { return pipeline };
-    let guardduty = GuardDuty::new(client, aws);
-    let work_queue = SqsQueue::new(aws, config.work_queue_url.clone());
-    pipeline.watching(Box::new(FindingWatch::new(guardduty, DynamoLedger::new(aws, table), work_queue)))
-}
-
-fn checks(config: &Config, aws: &SdkConfig, ledger_table: String) -> Checks {
+    let (objects, ledger) = (parts.objects.clone(), parts.ledger.clone());
+    let forwarder = Forwarder::new(sink, objects, parts.dead_letters.clone(), ledger, limits);
+    let Some(ledger) = parts.ledger.clone() else { return forwarder };
     let notary = Notary::new(
-        S3Objects::new(aws),
+        parts.objects.clone(),
         CloudTrailKeys::new(aws),
-        DynamoLedger::new(aws, ledger_table),
-        SqsQueue::new(aws, config.work_queue_url.clone()),
+        ledger,
+        parts.work_queue.clone(),
         config.allowed_buckets.clone(),
     );
-    Checks { notary: Box::new(notary), sends_rows: config.completeness_rows }
+    forwarder.checking(Checks { notary: Box::new(notary), sends_rows: config.completeness_rows })
+}
+
+/// The pipeline, which with a ledger watches over findings too.
+#[must_use]
+pub fn watching(pipeline: Pipeline, guardduty: GuardDuty, parts: &Parts) -> Pipeline {
+    let Some(ledger) = parts.ledger.clone() else { return pipeline };
+    pipeline.watching(Box::new(FindingWatch::new(guardduty, ledger, parts.work_queue.clone())))
 }

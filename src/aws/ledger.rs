@@ -47,6 +47,7 @@ pub trait Ledger: Send + Sync + 'static {
 }
 
 /// A table of `DynamoDB`.
+#[derive(Clone)]
 pub struct DynamoLedger {
     pub(super) client: Client,
     pub(super) table: String,

@@ -82,6 +82,7 @@ pub trait ObjectReader: Send + Sync + 'static {
 }
 
 /// Objects of S3.
+#[derive(Clone)]
 pub struct S3Objects {
     pub(super) client: Client,
 }

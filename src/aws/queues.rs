@@ -46,6 +46,7 @@ pub trait Queue: Send + Sync + 'static {
 }
 
 /// A queue of SQS.
+#[derive(Clone)]
 pub struct SqsQueue {
     client: Client,
     url: Option<String>,

@@ -16,7 +16,7 @@ use sentinel_forwarder::backfill::state::State;
 use sentinel_forwarder::backfill::{
     BackfillError, ByQueue, Carrier, Course, Direct, Ending, Range, carry, ranges, survey,
 };
-use sentinel_forwarder::wiring;
+use sentinel_forwarder::wiring::{self, Parts};
 use tokio::sync::watch;
 
 use crate::console::{Output, end, say};
@@ -86,7 +86,7 @@ async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
             }
             Way::Direct { config } => {
                 let sink = wiring::sink(&config, client, &aws);
-                let forwarder = wiring::pipeline(&config, sink, &aws);
+                let forwarder = wiring::pipeline(&config, sink, &aws, &Parts::new(&config, &aws));
                 let direct = Direct::new(forwarder, name, arguments.concurrency.into(), stop.subscribe());
                 place.carry(&direct, &mut state, &told).await
             }
