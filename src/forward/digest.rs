@@ -6,7 +6,6 @@
 
 use tracing::{error, info, warn};
 
-use super::deliver::count_upload;
 use super::hold::Hold;
 use super::{Attempt, ComeAgain, Forwarder, Outcome};
 use crate::aws::{Ledger, ObjectReader, Queue};
@@ -213,14 +212,14 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             .into_iter()
             .filter_map(|finding| Some((finding.reason()?, finding.to_string(), finding.file()?.object())));
         let letters = of_digest.into_iter().chain(of_files.take(MOST_LETTERS));
-        let mut wrote = 0;
-        for (reason, message, object) in letters {
-            let subject = Subject::Task(Task::whole(object));
-            self.send_letter(DeadLetter { reason, message, status: None, table: None, subject }, tally)
-                .await?;
-            wrote += 1;
-        }
-        Ok(wrote)
+        let letters: Vec<_> = letters
+            .map(|(reason, message, object)| {
+                let subject = Subject::Task(Task::whole(object));
+                DeadLetter { reason, message, status: None, table: None, subject }
+            })
+            .collect();
+        self.send_letters(&letters, tally).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(letters.len())
     }
 
     /// Sends the row of a check. It is promised as long as Sentinel may take it.
@@ -240,14 +239,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             findings: &examined.findings,
         };
         let (table, now) = (Table::Completeness, jiff::Timestamp::now());
-        let mut body = vec![b'['];
-        if table.map(told.record(now).as_bytes(), now, &mut body).is_err() {
-            return Ok(());
-        }
-        body.push(b']');
-        let (costs, result) = self.sink.upload(table, &body, attempt.deadline).await;
-        count_upload(tally, table, &costs, result.is_ok());
-        let Err(error) = result else { return Ok(()) };
+        let sent = self.send_own_row(table, &told.record(now), now, attempt.deadline, tally).await;
+        let Err(error) = sent else { return Ok(()) };
         if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
             return Err(ComeAgain { why: error.to_string(), after });
         }

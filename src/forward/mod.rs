@@ -11,6 +11,7 @@ mod hold;
 mod letter;
 mod object;
 mod passage;
+mod reading;
 mod station;
 mod watch;
 
