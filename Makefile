@@ -24,6 +24,7 @@ DEPLOY := .tools/deploy/bin
 LOCAL_STAMP := .tools/local.stamp
 DEPLOY_STAMP := .tools/deploy.stamp
 POLICY_STAMP := .tools/policy.stamp
+JUDGES_STAMP := .tools/judges.stamp
 KUSTO_STAMP := .tools/kusto.stamp
 MACHETE_STAMP := .tools/machete-$(MACHETE_VERSION).stamp
 DENY_STAMP := .tools/deny-$(DENY_VERSION).stamp
@@ -61,7 +62,7 @@ cargo-test: ## Run the tests of the crate alone
 	cargo test --locked
 
 .PHONY: end-to-end
-end-to-end: binaries $(LOCAL_STAMP) ## Run the end-to-end tests alone (ARGS='-k finding' picks some)
+end-to-end: binaries $(LOCAL_STAMP) $(JUDGES_STAMP) ## Run the end-to-end tests alone (ARGS='-k finding' picks some)
 	$(LOCAL) -m pytest -q -p no:cacheprovider tests/end_to_end $(ARGS)
 
 .PHONY: chaos
@@ -197,6 +198,9 @@ $(DEPLOY_STAMP): local/requirements-deploy.txt
 
 $(POLICY_STAMP): local/requirements-policy.txt
 	$(call venv,policy,$<,$@)
+
+$(JUDGES_STAMP): local/requirements-judges.txt
+	$(call venv,judges,$<,$@)
 
 $(KUSTO_STAMP): local/kql/package.json local/kql/package-lock.json
 	@echo "Installing Microsoft's KQL binder into .tools/kusto"
