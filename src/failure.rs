@@ -20,6 +20,13 @@ pub enum Disposition {
         /// How long the other side asked us to wait.
         after: Option<Duration>,
     },
+    /// The same again, later, for as long as it takes; but it may last until an operator acts, so the alarm rings.
+    RetryableWithAlarm {
+        /// What the alarm says.
+        reason: Reason,
+        /// How long the other side asked us to wait.
+        after: Option<Duration>,
+    },
     /// Nothing at once: an operator or nobody can mend it.
     Permanent(Reason),
     /// Never the same again: the smallest unit becomes a letter, the rest goes on.

@@ -121,6 +121,10 @@ impl Attempt {
     fn leaves_again(self, disposition: Disposition, tally: &mut Tally) -> Result<Option<Duration>, Reason> {
         match disposition {
             Disposition::Retryable { after } => Ok(after),
+            Disposition::RetryableWithAlarm { reason, after } => {
+                *tally.action_needed.entry(reason).or_default() += 1;
+                Ok(after)
+            }
             Disposition::Permanent(reason) if reason.may_be_mended() && !self.is_out_of_patience() => {
                 *tally.action_needed.entry(reason).or_default() += 1;
                 Ok(None)
@@ -249,6 +253,28 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 after: Some(rest),
             }),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn what_may_last_until_an_operator_acts_is_retried_without_end_and_alarms_each_time() {
+        let deadline = Deadline::at(Instant::now());
+        let lease_until = Timestamp::UNIX_EPOCH;
+        let attempt =
+            Attempt { receives: PATIENCE_RECEIVES * 10, reads_until: deadline, deadline, lease_until };
+        let (reason, after) = (Reason::Misconfigured, Some(Duration::from_secs(7)));
+        let mut tally = Tally::default();
+        for times in 1..3 {
+            let disposition = Disposition::RetryableWithAlarm { reason, after };
+            assert_eq!(attempt.leaves_again(disposition, &mut tally), Ok(after));
+            assert_eq!(tally.action_needed[&reason], times);
         }
     }
 }
