@@ -210,7 +210,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
             let (sum, result) = &mut all[group];
             match sent {
                 Ok(()) => sum.continuations += 1,
-                Err(error) => *result = Err(ComeAgain { why: error.to_string(), after: None }),
+                Err(error) => *result = Err(ComeAgain::because(&error)),
             }
         }
         all

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
+use crate::failure::Reason;
 
 /// How long entries are kept: longer than anyone replays or verifies a year's logs.
 pub(super) const KEPT_SECONDS: i64 = 400 * 24 * 60 * 60;
@@ -161,6 +162,11 @@ fn item(key: &Key, entry: &Entry) -> HashMap<String, AttributeValue> {
         });
         item.insert("beyond".to_owned(), AttributeValue::L(spans.collect()));
     }
+    if !entry.failures.is_empty() {
+        let counts =
+            entry.failures.iter().map(|(reason, count)| (reason.name().to_owned(), number((*count).into())));
+        item.insert("failures".to_owned(), AttributeValue::M(counts.collect()));
+    }
     if let Some(content) = content {
         item.insert("sha256".to_owned(), text(&content.sha256));
     }
@@ -175,6 +181,14 @@ fn spans_of(value: &AttributeValue) -> Option<BTreeMap<u64, (u64, Counts)>> {
         Some((start, (end, Counts { records, rows, filtered, letters, duplicates })))
     });
     spans.collect()
+}
+
+/// What is not known counts as none: patience begins anew.
+fn failures_of(value: &AttributeValue) -> BTreeMap<Reason, u32> {
+    let counts = value.as_m().into_iter().flatten();
+    counts
+        .filter_map(|(name, count)| Some((Reason::parse(name)?, count.as_n().ok()?.parse().ok()?)))
+        .collect()
 }
 
 pub(super) fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, LedgerError> {
@@ -213,6 +227,7 @@ pub(super) fn entry_of(item: &HashMap<String, AttributeValue>) -> Result<Entry, 
                 newest: time("newest_event"),
             },
             takeovers: u32::try_from(count("takeovers")).unwrap_or(u32::MAX),
+            failures: item.get("failures").map(failures_of).unwrap_or_default(),
             announced_at: time("announced_at")?,
             content,
         })
@@ -247,6 +262,7 @@ mod tests {
                 stage,
                 settled: settled.clone(),
                 takeovers: 2,
+                failures: [(Reason::Forbidden, 3), (Reason::Exhausted, 1)].into(),
                 announced_at: time(7),
                 content,
             };

@@ -15,6 +15,7 @@ mod notes;
 mod objects;
 mod public_keys;
 mod queues;
+mod service;
 #[cfg(feature = "cli")]
 mod writing;
 
@@ -46,6 +47,7 @@ pub use notes::{MOST_KEYS, Note, Notes, update_note};
 pub use objects::{Chunks, ObjectReader, ReadError, S3Chunks, S3Objects};
 pub use public_keys::{CloudTrailKeys, KeyError, PublicKeys};
 pub use queues::{MOST_MESSAGES, Queue, QueueError, Refusals, SqsQueue};
+pub use service::ServiceError;
 #[cfg(feature = "cli")]
 pub use writing::Writing;
 

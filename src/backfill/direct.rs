@@ -72,9 +72,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
                     (task, tries) = (rest, 0);
                     continue;
                 }
-                Ok(Outcome::GoesOn(_)) => {
-                    ComeAgain { why: "time was up before anything of it was settled".to_owned(), after: None }
-                }
+                Ok(Outcome::GoesOn(_)) => ComeAgain::new("time was up before anything of it was settled"),
                 Err(again) => again,
             };
             match needed.keys().next() {
@@ -104,7 +102,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
         let item = Item::Object { task: task.clone(), letter: None };
         // Nobody works on it when its lease has run out.
         let forwarding = timeout_at((now + LEASE).into(), self.forwarder.forward(&item, attempt, tally));
-        forwarding.await.unwrap_or_else(|_| Err(ComeAgain { why: "its time was up".to_owned(), after: None }))
+        forwarding.await.unwrap_or_else(|_| Err(ComeAgain::new("its time was up")))
     }
 
     async fn pause(&self, time: Duration) -> Result<(), Halt> {

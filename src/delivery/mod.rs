@@ -9,7 +9,11 @@ mod key;
 mod model;
 mod settled;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+
+use crate::failure::Reason;
 
 pub use key::Key;
 pub use settled::{Counts, Settled};
@@ -71,6 +75,8 @@ pub struct Entry {
     pub settled: Settled,
     /// Leases that ran out since something was last settled.
     pub takeovers: u32,
+    /// Attempts that failed since something was last settled, by what an operator would have to mend.
+    pub failures: BTreeMap<Reason, u32>,
     /// When it was first announced.
     pub announced_at: Timestamp,
     /// What it held.
@@ -102,6 +108,7 @@ impl Entry {
                 stage: Stage::Claimed { lease_until: claimant.lease_until },
                 settled: Settled::up_to(from_record),
                 takeovers: 0,
+                failures: BTreeMap::new(),
                 announced_at: claimant.now,
                 content: None,
             }));
@@ -125,13 +132,18 @@ impl Entry {
     /// So much is settled, the rest still the holder's.
     #[must_use]
     pub fn checkpoint(&self, settled: &Settled) -> Self {
-        Self { settled: settled.clone(), takeovers: self.takeovers_after(settled), ..self.next() }
+        let mut next = Self { settled: settled.clone(), ..self.next() };
+        if *settled != self.settled {
+            next.takeovers = 0;
+            next.failures.clear();
+        }
+        next
     }
 
     /// The rest is anyone's.
     #[must_use]
     pub fn release(&self, settled: &Settled) -> Self {
-        Self { stage: Stage::Open, settled: settled.clone(), takeovers: 0, ..self.next() }
+        Self { stage: Stage::Open, takeovers: 0, ..self.checkpoint(settled) }
     }
 
     /// Everything is settled.
@@ -141,6 +153,7 @@ impl Entry {
             stage: Stage::Delivered { at },
             settled: settled.clone(),
             takeovers: 0,
+            failures: BTreeMap::new(),
             content,
             ..self.next()
         }
@@ -148,10 +161,6 @@ impl Entry {
 
     fn next(&self) -> Self {
         Self { version: self.version + 1, ..self.clone() }
-    }
-
-    fn takeovers_after(&self, settled: &Settled) -> u32 {
-        if *settled == self.settled { self.takeovers } else { 0 }
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn delivered(content: &[u8]) -> Entry {
         stage: Stage::Delivered { at: Timestamp::UNIX_EPOCH },
         settled: Settled { counts, ..Settled::default() },
         takeovers: 0,
+        failures: std::collections::BTreeMap::default(),
         announced_at: Timestamp::UNIX_EPOCH,
         content: Some(Content {
             size: 1,

@@ -268,6 +268,7 @@ fn entry(stage: Stage, content: Option<&[u8]>) -> Entry {
         stage,
         settled: Settled { counts, ..Settled::default() },
         takeovers: 0,
+        failures: std::collections::BTreeMap::default(),
         announced_at: Timestamp::UNIX_EPOCH,
         content: content.map(|content| Content {
             size: 1,

@@ -91,9 +91,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let checked = self.check_opened(checks, &check, &opened, &mut hold, tally).await;
         let (again, looks) = match checked {
             Ok(Checked::Settled) => return Ok(Outcome::Done),
-            Ok(Checked::Waits) => {
-                (ComeAgain { why: "files that it lists are on their way".to_owned(), after: None }, looks + 1)
-            }
+            Ok(Checked::Waits) => (ComeAgain::new("files that it lists are on their way"), looks + 1),
             Err(again) => (again, looks),
         };
         // If this fails, its lease runs out.
@@ -180,10 +178,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     ) -> Result<(), ComeAgain> {
         let reason = match check.attempt.leaves_again(disposition, tally) {
             Err(Reason::Exhausted) if !check.attempt.is_out_of_patience() => {
-                return Err(ComeAgain { why, after: None });
+                return Err(ComeAgain::new(why));
             }
             Err(reason) => reason,
-            Ok(after) => return Err(ComeAgain { why, after }),
+            Ok(after) => return Err(ComeAgain { after, ..ComeAgain::new(why) }),
         };
         let subject = Subject::Task(Task::whole(check.task.object.clone()));
         let message = format!("a digest could not be checked: {why}");
@@ -242,7 +240,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let sent = self.send_own_row(table, &told.record(now), now, attempt.deadline, tally).await;
         let Err(error) = sent else { return Ok(()) };
         if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
-            return Err(ComeAgain { why: error.to_string(), after });
+            return Err(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
         }
         let table = table.name();
         warn!(%error, table, "the row of a digest was not taken; the ledger has its numbers");

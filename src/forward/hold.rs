@@ -53,7 +53,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 Err(error) => return Err(ComeAgain::because(&error)),
             }
         }
-        Err(ComeAgain { why: "others claim the same thing".to_owned(), after: None })
+        Err(ComeAgain::new("others claim the same thing"))
     }
 
     /// Writes the checkpoint. Without it nothing is lost: more is sent again after a crash.
@@ -109,12 +109,12 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     next.version = found.version + 1;
                 }
                 Err(LedgerError::Conflict(_)) => {
-                    return Err(ComeAgain { why: "another took it over".to_owned(), after: None });
+                    return Err(ComeAgain::new("another took it over"));
                 }
                 Err(error) => return Err(ComeAgain::because(&error)),
             }
         }
-        Err(ComeAgain { why: "the ledger's entry won't hold still".to_owned(), after: None })
+        Err(ComeAgain::new("the ledger's entry won't hold still"))
     }
 }
 
@@ -127,5 +127,5 @@ impl Hold {
 
 fn busy(until: Timestamp, now: Timestamp) -> ComeAgain {
     let wait = until.duration_since(now).try_into().unwrap_or(Duration::ZERO);
-    ComeAgain { why: "another works on it".to_owned(), after: Some(wait) }
+    ComeAgain { after: Some(wait), ..ComeAgain::new("another works on it") }
 }

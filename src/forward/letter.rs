@@ -45,7 +45,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally: &mut Tally,
     ) -> Result<String, ComeAgain> {
         let sent = self.send_letters(&[letter], tally).await.pop();
-        sent.unwrap_or_else(|| Err(ComeAgain { why: "the queue did not answer".to_owned(), after: None }))
+        sent.unwrap_or_else(|| Err(ComeAgain::new("the queue did not answer")))
     }
 
     /// What has no shape that is known goes back whole. The ledger remembers a letter that does so again.
@@ -99,7 +99,7 @@ pub(super) fn letter_about(
     tally: &mut Tally,
 ) -> Result<DeadLetter, ComeAgain> {
     match attempt.leaves_again(failed.error.disposition(), tally) {
-        Ok(after) => Err(ComeAgain { why: failed.error.to_string(), after }),
+        Ok(after) => Err(ComeAgain { after, ..ComeAgain::new(failed.error.to_string()) }),
         Err(reason) => Ok(DeadLetter {
             reason,
             message: failed.error.to_string(),

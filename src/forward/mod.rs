@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::aws::{Ledger, ObjectReader, Queue, ServiceError};
 use crate::batch::{Batcher, Buffers};
 use crate::deadline::Deadline;
 use crate::failure::{Disposition, Reason};
@@ -48,17 +48,25 @@ const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// An item that must come again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ComeAgain {
     /// Why, without log text.
     pub why: String,
     /// When at the earliest, if the other side said so.
     pub after: Option<Duration>,
+    /// What an operator has to mend, if it is a service of our own stack that refuses.
+    pub action: Option<Reason>,
 }
 
 impl ComeAgain {
-    fn because(error: &impl std::fmt::Display) -> Self {
-        Self { why: error.to_string(), after: None }
+    /// For that reason.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), ..Self::default() }
+    }
+
+    /// The ledger or a queue failed.
+    pub fn because(error: &impl ServiceError) -> Self {
+        Self { action: error.needs_operator(), ..Self::new(error.to_string()) }
     }
 }
 
@@ -210,7 +218,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         error!("a panic while forwarding an item");
         if !attempt.is_out_of_patience() {
             *tally.action_needed.entry(Reason::Crashed).or_default() += 1;
-            return Err(ComeAgain { why: "it crashed".to_owned(), after: None });
+            return Err(ComeAgain::new("it crashed"));
         }
         self.write_off(item, tally).await.map(|_| Outcome::Done)
     }
@@ -249,8 +257,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     fn begin(&self) -> Result<(), ComeAgain> {
         match self.sink.rests() {
             Some(rest) => Err(ComeAgain {
-                why: "Sentinel is left alone after failures in a row".to_owned(),
                 after: Some(rest),
+                ..ComeAgain::new("Sentinel is left alone after failures in a row")
             }),
             None => Ok(()),
         }

@@ -217,7 +217,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Ok(_) => {}
             Err(error) => match passage.attempt.leaves_again(error.disposition(), &mut passage.tally) {
                 Ok(after) => {
-                    passage.again.get_or_insert(ComeAgain { why: error.to_string(), after });
+                    passage.again.get_or_insert(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
                 }
                 Err(reason) if passage.again.is_none() => {
                     self.give_up_rest(passage, reason, &error.to_string()).await;
@@ -235,14 +235,14 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             return match passage.letter {
                 None => Ok(Outcome::GoesOn(passage.rest())),
                 // A task could not say that it is a letter's: the letter itself comes again.
-                Some(_) => Err(ComeAgain { why: "time is up".to_owned(), after: Some(Duration::ZERO) }),
+                Some(_) => Err(ComeAgain { after: Some(Duration::ZERO), ..ComeAgain::new("time is up") }),
             };
         }
         let why = "time was up before anything was settled: give the function more memory or time";
         if passage.attempt.is_out_of_patience() {
             self.give_up_rest(passage, Reason::Exhausted, why).await;
         } else {
-            passage.again = Some(ComeAgain { why: why.to_owned(), after: None });
+            passage.again = Some(ComeAgain::new(why));
         }
         self.end(passage).await
     }

@@ -111,7 +111,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             for failed in delivered.failed {
                 let error = failed.error;
                 if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
-                    return Err(ComeAgain { why: error.to_string(), after });
+                    return Err(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
                 }
                 warn!(%error, table = table.name(), "a row of an overdue digest was not taken; the log has it");
             }
@@ -126,10 +126,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally.continuations += watched.missing;
         result.map_err(|error| leave(attempt, error.disposition(), error.to_string(), tally))?;
         if watched.is_cut_off {
-            return Err(ComeAgain {
-                why: "time was up before all findings were looked at".to_owned(),
-                after: None,
-            });
+            return Err(ComeAgain::new("time was up before all findings were looked at"));
         }
         Ok(())
     }
@@ -139,5 +136,5 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
 fn leave(attempt: Attempt, disposition: Disposition, why: String, tally: &mut Tally) -> ComeAgain {
     // What can't be mended is told by the alarm that no watch is kept.
     let after = attempt.leaves_again(disposition, tally).unwrap_or_default();
-    ComeAgain { why, after }
+    ComeAgain { after, ..ComeAgain::new(why) }
 }

@@ -125,6 +125,7 @@ impl World {
             stage,
             settled: Settled::default(),
             takeovers: 0,
+            failures: std::collections::BTreeMap::default(),
             announced_at: Timestamp::UNIX_EPOCH,
             content: None,
         };
