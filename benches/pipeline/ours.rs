@@ -157,7 +157,7 @@ async fn forward(
         etag: None,
     };
     let deadline = Deadline::at(Instant::now() + Duration::from_hours(1));
-    let attempt = Attempt { receives: 1, reads_until: deadline, deadline, lease_until: jiff::Timestamp::MAX };
+    let attempt = Attempt { receives: 1, reads_until: deadline, deadline, ends: deadline };
     let mut tally = Tally::default();
     forwarder
         .forward(&Item::Object { task: Task::whole(object), letter: None }, attempt, &mut tally)

@@ -12,13 +12,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::delivery::{Content, Counts, Entry, Key, Settled, Stage};
+use super::ledger_clock::LedgerClock;
+use crate::delivery::{Content, Counts, Entry, Key, LedgerTime, Settled, Stage};
 use crate::failure::Reason;
 
 /// How long entries are kept: longer than anyone replays or verifies a year's logs.
@@ -45,6 +47,15 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// The entry that stands there.
     fn read(&self, key: &Key) -> impl Future<Output = Result<Option<Entry>, LedgerError>> + Send;
+
+    /// The time by which leases are granted and judged: the ledger's, or this machine's where it tells none.
+    fn time(&self) -> LedgerTime {
+        LedgerTime::exactly(own_time())
+    }
+}
+
+fn own_time() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or_default()
 }
 
 /// A table of `DynamoDB`.
@@ -52,13 +63,16 @@ pub trait Ledger: Send + Sync + 'static {
 pub struct DynamoLedger {
     pub(super) client: Client,
     pub(super) table: String,
+    clock: LedgerClock,
 }
 
 impl DynamoLedger {
     /// The table of that name.
     #[must_use]
     pub fn new(config: &aws_config::SdkConfig, table: String) -> Self {
-        Self { client: Client::new(config), table }
+        let clock = LedgerClock::default();
+        let client = Client::from_conf(Builder::from(config).interceptor(clock.clone()).build());
+        Self { client, table, clock }
     }
 }
 
@@ -98,6 +112,10 @@ impl Ledger for DynamoLedger {
         let read = request.key("pk", text(key.as_str())).send().await;
         let output = read.map_err(|error| unavailable(error.code()))?;
         output.item().map(entry_of).transpose()
+    }
+
+    fn time(&self) -> LedgerTime {
+        self.clock.time().unwrap_or_else(|| LedgerTime::exactly(own_time()))
     }
 }
 

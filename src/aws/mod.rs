@@ -9,6 +9,7 @@ mod http;
 #[cfg(feature = "cli")]
 mod inspection;
 mod ledger;
+mod ledger_clock;
 #[cfg(feature = "cli")]
 mod mailbox;
 mod notes;

@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout_at;
 
@@ -97,7 +96,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
             receives,
             reads_until: Deadline::at(now + READING),
             deadline: Deadline::at(now + SETTLING),
-            lease_until: Timestamp::now() + LEASE,
+            ends: Deadline::at(now + LEASE),
         };
         let item = Item::Object { task: task.clone(), letter: None };
         // Nobody works on it when its lease has run out.

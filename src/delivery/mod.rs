@@ -10,6 +10,7 @@ mod model;
 mod settled;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -23,15 +24,43 @@ pub use settled::{Counts, Settled};
 /// a million.
 pub const MOST_TAKEOVERS: u32 = 10;
 
+/// Added to every lease: Lambda ends an invocation by a clock of its own.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// The ledger's time, as far as it is known: no earlier than one, no later than the other.
+///
+/// Leases are granted and judged by this clock alone, since two workers' own clocks may be apart: a lease lasts at
+/// least as long as its holder by the latest, and has run out for certain by the earliest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LedgerTime {
+    /// The lower bound.
+    pub earliest: Timestamp,
+    /// The upper bound.
+    pub latest: Timestamp,
+}
+
+impl LedgerTime {
+    /// A time that is known exactly.
+    #[must_use]
+    pub const fn exactly(time: Timestamp) -> Self {
+        Self { earliest: time, latest: time }
+    }
+
+    /// When a lease ends that is granted now to a worker that lives so long.
+    fn lease(self, lifetime: Duration) -> Timestamp {
+        self.latest.saturating_add(lifetime + LEASE_MARGIN).unwrap_or(Timestamp::MAX)
+    }
+}
+
 /// Who claims, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimant {
     /// Unlike any other's.
     pub holder: String,
     /// The time.
-    pub now: Timestamp,
-    /// By when the claimant has settled, or is no more.
-    pub lease_until: Timestamp,
+    pub time: LedgerTime,
+    /// In how long the claimant has settled, or has been ended.
+    pub lifetime: Duration,
 }
 
 /// Where a delivery stands.
@@ -101,21 +130,22 @@ impl Entry {
     /// Claims the thing of which `found` is known; work on a new one begins with `from_record`.
     #[must_use]
     pub fn claim(found: Option<&Self>, claimant: &Claimant, from_record: u64) -> Claim {
+        let lease_until = claimant.time.lease(claimant.lifetime);
         let Some(found) = found else {
             return Claim::Take(Box::new(Self {
                 version: 1,
                 holder: claimant.holder.clone(),
-                stage: Stage::Claimed { lease_until: claimant.lease_until },
+                stage: Stage::Claimed { lease_until },
                 settled: Settled::up_to(from_record),
                 takeovers: 0,
                 failures: BTreeMap::new(),
-                announced_at: claimant.now,
+                announced_at: claimant.time.earliest,
                 content: None,
             }));
         };
         let takeovers = match found.stage {
             Stage::Delivered { .. } => return Claim::Delivered,
-            Stage::Claimed { lease_until } if lease_until > claimant.now => {
+            Stage::Claimed { lease_until } if lease_until > claimant.time.earliest => {
                 return Claim::Busy { until: lease_until };
             }
             Stage::Claimed { .. } => found.takeovers + 1,
@@ -123,10 +153,22 @@ impl Entry {
         };
         Claim::Take(Box::new(Self {
             holder: claimant.holder.clone(),
-            stage: Stage::Claimed { lease_until: claimant.lease_until },
+            stage: Stage::Claimed { lease_until },
             takeovers,
             ..found.next()
         }))
+    }
+
+    /// Extends the lease, if by what is known now it could end before its holder, who lives so long.
+    #[must_use]
+    pub fn renew(&self, time: LedgerTime, lifetime: Duration) -> Option<Self> {
+        let needed = time.latest.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+        match self.stage {
+            Stage::Claimed { lease_until } if lease_until < needed => {
+                Some(Self { stage: Stage::Claimed { lease_until: time.lease(lifetime) }, ..self.next() })
+            }
+            _ => None,
+        }
     }
 
     /// So much is settled, the rest still the holder's.
@@ -173,7 +215,8 @@ mod tests {
     }
 
     fn claimant(holder: &str, second: i64) -> Claimant {
-        Claimant { holder: holder.to_owned(), now: at(second), lease_until: at(second + 10) }
+        let (time, lifetime) = (LedgerTime::exactly(at(second)), Duration::from_secs(8));
+        Claimant { holder: holder.to_owned(), time, lifetime }
     }
 
     fn taken(found: Option<&Entry>, holder: &str, second: i64) -> Entry {
@@ -189,6 +232,24 @@ mod tests {
         assert_eq!(Entry::claim(Some(&first), &claimant("b", 9), 0), Claim::Busy { until: at(10) });
         let second = taken(Some(&first), "b", 10);
         assert_eq!((second.version, second.takeovers, second.announced_at), (2, 1, at(0)));
+    }
+
+    #[test]
+    fn a_lease_that_was_granted_by_a_slow_clock_is_extended_once_the_time_is_known() {
+        let first = taken(None, "a", 0);
+        let lifetime = Duration::from_secs(8);
+        assert_eq!(first.renew(LedgerTime::exactly(at(2)), lifetime), None, "the margin covers it");
+        let renewed = first.renew(LedgerTime { earliest: at(3), latest: at(5) }, lifetime).unwrap();
+        assert_eq!((renewed.stage, renewed.version), (Stage::Claimed { lease_until: at(15) }, 2));
+        assert_eq!(renewed.renew(LedgerTime::exactly(at(7)), lifetime), None);
+    }
+
+    #[test]
+    fn a_lease_has_run_out_only_if_it_has_by_the_earliest_time_that_it_may_be() {
+        let first = taken(None, "a", 0);
+        let time = LedgerTime { earliest: at(9), latest: at(60) };
+        let claimant = Claimant { time, ..claimant("b", 0) };
+        assert_eq!(Entry::claim(Some(&first), &claimant, 0), Claim::Busy { until: at(10) });
     }
 
     #[test]

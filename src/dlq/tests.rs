@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 use crate::aws::{Ledger, Refusals};
-use crate::delivery::{Claim, Claimant, Entry, Key, Settled};
+use crate::delivery::{Claim, Claimant, Entry, Key, LedgerTime, Settled};
 
 struct Message {
     id: usize,
@@ -142,7 +142,8 @@ impl Known {
     /// The function took the letter up, and delivered it or not.
     fn note(&self, id: &str, is_delivered: bool) {
         let now = Timestamp::UNIX_EPOCH;
-        let claimant = Claimant { holder: "h".to_owned(), now, lease_until: now };
+        let time = LedgerTime::exactly(now);
+        let claimant = Claimant { holder: "h".to_owned(), time, lifetime: Duration::ZERO };
         let Claim::Take(entry) = Entry::claim(None, &claimant, 0) else { panic!() };
         let settled = Settled::default();
         let entry = if is_delivered { entry.deliver(&settled, None, now) } else { entry.release(&settled) };

@@ -1,18 +1,22 @@
 //! What this worker holds of the ledger, and the steps of the protocol that it takes there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tracing::warn;
+use tokio::time::{sleep, timeout_at};
 use uuid::Uuid;
 
 use super::{Attempt, ComeAgain, Forwarder};
-use crate::aws::{Ledger, LedgerError, ObjectReader, Queue};
-use crate::delivery::{Claim, Claimant, Content, Entry, Key, Settled};
+use crate::aws::{Ledger, LedgerError, ObjectReader, Queue, ServiceError};
+use crate::deadline::Deadline;
+use crate::delivery::{Claim, Claimant, Content, Entry, Key, LedgerTime, Settled};
 use crate::sentinel::LogSink;
 
 /// How often a step is tried anew when another entry stands there.
 const TRIES: u32 = 4;
+/// The first wait, and the longest, before a step that the ledger did not take is tried again.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A thing that is this worker's.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Hold {
     /// None where no ledger is kept: then every step succeeds, and nothing is remembered.
     key: Option<Key>,
     pub(super) entry: Entry,
+    /// Until when a step is tried again that the ledger did not take.
+    writes_until: Deadline,
 }
 
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
@@ -30,38 +36,52 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         from_record: u64,
         attempt: Attempt,
     ) -> Result<Option<Hold>, ComeAgain> {
-        let key = key.filter(|_| self.ledger.is_some());
-        let now = Timestamp::now();
-        let claimant = Claimant { holder: Uuid::new_v4().to_string(), now, lease_until: attempt.lease_until };
+        let writes_until = attempt.writes_until();
+        let holder = Uuid::new_v4().to_string();
         let mut found: Option<Entry> = None;
         for _ in 0..TRIES {
+            // After a conflict the ledger's time is known, since its answer told it.
+            let claimant =
+                Claimant { holder: holder.clone(), time: self.ledger_time(), lifetime: attempt.lifetime() };
             let entry = match Entry::claim(found.as_ref(), &claimant, from_record) {
                 Claim::Take(entry) => *entry,
                 Claim::Delivered => return Ok(None),
-                Claim::Busy { until } => return Err(busy(until, now)),
+                Claim::Busy { until } => return Err(busy(until, claimant.time.earliest)),
             };
             let Some((ledger, key)) = self.ledger.as_ref().zip(key.as_ref()) else {
-                return Ok(Some(Hold { key: None, entry }));
+                return Ok(Some(Hold { key: None, entry, writes_until }));
             };
             match ledger.write(key, &entry).await {
-                Ok(()) => return Ok(Some(Hold { key: Some(key.clone()), entry })),
+                Ok(()) => {}
                 // The answer to our own write was lost.
-                Err(LedgerError::Conflict(Some(other))) if *other == entry => {
-                    return Ok(Some(Hold { key: Some(key.clone()), entry }));
+                Err(LedgerError::Conflict(Some(other))) if *other == entry => {}
+                Err(LedgerError::Conflict(other)) => {
+                    found = other.map(|other| *other);
+                    continue;
                 }
-                Err(LedgerError::Conflict(other)) => found = other.map(|other| *other),
                 Err(error) => return Err(ComeAgain::because(&error)),
             }
+            let mut hold = Hold { key: Some(key.clone()), entry, writes_until };
+            // Work begins only under a lease that is no shorter than the invocation by the ledger's own time.
+            if let Some(renewed) = hold.entry.renew(self.ledger_time(), attempt.lifetime()) {
+                self.step(&mut hold, renewed).await?;
+            }
+            return Ok(Some(hold));
         }
         Err(ComeAgain::new("others claim the same thing"))
     }
 
-    /// Writes the checkpoint. Without it nothing is lost: more is sent again after a crash.
-    pub(super) async fn checkpoint(&self, hold: &mut Hold, settled: &Settled) {
+    fn ledger_time(&self) -> LedgerTime {
+        self.ledger.as_ref().map_or_else(|| LedgerTime::exactly(Timestamp::now()), Ledger::time)
+    }
+
+    /// Writes the checkpoint.
+    ///
+    /// # Errors
+    /// If another took the thing over, or the ledger took no write until the end: then no more may be uploaded.
+    pub(super) async fn checkpoint(&self, hold: &mut Hold, settled: &Settled) -> Result<(), ComeAgain> {
         let next = hold.entry.checkpoint(settled);
-        if let Err(again) = self.step(hold, next).await {
-            warn!(why = again.why, "a checkpoint could not be written");
-        }
+        self.step(hold, next).await
     }
 
     /// Leaves the rest to whoever comes next.
@@ -89,32 +109,46 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         }
     }
 
+    /// Writes the next entry. What the ledger does not take is tried again as long as the invocation allows: rows that
+    /// were uploaded and are not known of come twice.
     async fn step(&self, hold: &mut Hold, mut next: Entry) -> Result<(), ComeAgain> {
         let Some((ledger, key)) = self.ledger.as_ref().zip(hold.key.as_ref()) else {
             hold.entry = next;
             return Ok(());
         };
-        for _ in 0..TRIES {
-            match ledger.write(key, &next).await {
-                Ok(()) => {
+        let (mut conflicts, mut wait) = (0, FIRST_WAIT);
+        while conflicts < TRIES {
+            let written = timeout_at(hold.writes_until.instant().into(), ledger.write(key, &next)).await;
+            match written {
+                Ok(Ok(())) => {
                     hold.entry = next;
                     return Ok(());
                 }
                 // An answer to a write of ours was lost: to this one, or to one before.
-                Err(LedgerError::Conflict(Some(found))) if found.holder == next.holder => {
+                Ok(Err(LedgerError::Conflict(Some(found)))) if found.holder == next.holder => {
                     if found.stage == next.stage && found.settled == next.settled {
                         hold.entry = *found;
                         return Ok(());
                     }
                     next.version = found.version + 1;
+                    conflicts += 1;
                 }
-                Err(LedgerError::Conflict(_)) => {
+                Ok(Err(LedgerError::Conflict(_))) => {
                     return Err(ComeAgain::new("another took it over"));
                 }
-                Err(error) => return Err(ComeAgain::because(&error)),
+                Ok(Err(error)) => {
+                    if error.needs_operator().is_some() || !hold.writes_until.leaves(Instant::now(), wait) {
+                        return Err(ComeAgain::because(&error));
+                    }
+                    sleep(wait.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Err(_) => {
+                    return Err(ComeAgain::new("the ledger did not answer before the deadline"));
+                }
             }
         }
-        Err(ComeAgain::new("the ledger's entry won't hold still"))
+        Err(ComeAgain::new("ledger entry changed on all 4 attempts"))
     }
 }
 

@@ -17,10 +17,9 @@ mod watch;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
-use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
@@ -120,8 +119,8 @@ pub struct Attempt {
     pub reads_until: Deadline,
     /// When all must be settled.
     pub deadline: Deadline,
-    /// When this worker is no more for certain.
-    pub lease_until: Timestamp,
+    /// When Lambda ends the invocation.
+    pub ends: Deadline,
 }
 
 impl Attempt {
@@ -139,6 +138,17 @@ impl Attempt {
             }
             Disposition::Permanent(reason) | Disposition::Poison(reason) => Err(reason),
         }
+    }
+
+    /// How long this worker lives.
+    fn lifetime(self) -> Duration {
+        self.ends.instant().saturating_duration_since(Instant::now())
+    }
+
+    /// Until when the ledger is written: half of the time for settling, so that the rest can be sent and the answer given.
+    fn writes_until(self) -> Deadline {
+        let (deadline, ends) = (self.deadline.instant(), self.ends.instant());
+        Deadline::at(deadline + ends.saturating_duration_since(deadline) / 2)
     }
 
     const fn is_out_of_patience(self) -> bool {
@@ -274,9 +284,8 @@ mod tests {
     #[test]
     fn what_may_last_until_an_operator_acts_is_retried_without_end_and_alarms_each_time() {
         let deadline = Deadline::at(Instant::now());
-        let lease_until = Timestamp::UNIX_EPOCH;
         let attempt =
-            Attempt { receives: PATIENCE_RECEIVES * 10, reads_until: deadline, deadline, lease_until };
+            Attempt { receives: PATIENCE_RECEIVES * 10, reads_until: deadline, deadline, ends: deadline };
         let (reason, after) = (Reason::Misconfigured, Some(Duration::from_secs(7)));
         let mut tally = Tally::default();
         for times in 1..3 {

@@ -199,9 +199,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             };
         }
         passage.settle(&load, &delivered, &again);
-        if passage.is_checkpoint_due() {
-            self.checkpoint(&mut passage.hold, &passage.settled).await;
-            passage.settled_since_checkpoint = 0;
+        if passage.again.is_none() && passage.is_checkpoint_due() {
+            match self.checkpoint(&mut passage.hold, &passage.settled).await {
+                Ok(()) => passage.settled_since_checkpoint = 0,
+                Err(again) => passage.again = Some(again),
+            }
         }
     }
 

@@ -73,6 +73,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         ticket: &mut Ticket<'_, S>,
     ) -> Result<Reading, ReadError> {
         loop {
+            if passage.again.is_some() {
+                return Ok(Reading::InVain);
+            }
             match decoder.next_or_taken(|index, text| passage.take_plain(index, text)) {
                 Ok(Step::Taken) => {}
                 Ok(Step::Record(record)) => {
@@ -95,10 +98,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     match door {
                         Ok(Door::First(finding)) => passage.take(table, index, json, finding),
                         Ok(Door::Second) => passage.skip_duplicate(table, index),
-                        Err(again) => {
-                            passage.again = Some(again);
-                            return Ok(Reading::InVain);
-                        }
+                        Err(again) => passage.again = Some(again),
                     }
                 }
                 Ok(Step::Flawed { index, flaw }) => {
@@ -137,9 +137,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             }
             if let Some((load, batch)) = passage.full.take() {
                 self.launch(load, batch, passage, ticket).await;
-                if passage.again.is_some() {
-                    return Ok(Reading::InVain);
-                }
                 if passage.is_late() {
                     return Ok(Reading::Late);
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sentinel_forwarder::aws::ReadError;
-use sentinel_forwarder::delivery::{Key, Stage};
+use sentinel_forwarder::delivery::{Key, LEASE_MARGIN, Stage};
 use sentinel_forwarder::forward::{Outcome, PATIENCE_RECEIVES};
 use sentinel_forwarder::standin::{Fault, FaultKind};
 use sentinel_forwarder::task::{ObjectRef, Task};
@@ -86,7 +86,11 @@ fn what_is_in_progress_elsewhere_comes_back_when_its_lease_is_over() {
     });
     world.put(KEY, Ok(records(10)));
     let again = world.forward().outcome.unwrap_err();
-    assert!(again.after.is_some_and(|after| after > Duration::from_secs(15) && after <= world.time));
+    assert!(
+        again
+            .after
+            .is_some_and(|after| after > Duration::from_secs(15) && after <= world.time + LEASE_MARGIN)
+    );
     world.edit(|entry| entry.stage = Stage::Claimed { lease_until: jiff::Timestamp::now() });
     assert!(world.forward().is_done());
     assert_eq!(world.events(), names(0..10));
@@ -243,21 +247,61 @@ fn a_finding_is_delivered_once_through_whichever_door() {
 #[test]
 fn the_ledger_failing_loses_nothing_and_its_lost_answers_double_nothing() {
     use LedgerFault::{AnswerLost, None, Refused};
-    for faults in [vec![Refused], vec![None, Refused], vec![AnswerLost], vec![None, AnswerLost]] {
+    for faults in
+        [vec![Refused], vec![None, Refused, Refused, Refused], vec![AnswerLost], vec![None, AnswerLost]]
+    {
         let world = World::ledgered(records(30));
         world.ledger_faults(&faults);
         let first = world.forward();
-        let was_refused = faults.contains(&Refused);
-        assert_eq!(first.is_done(), !was_refused);
-        world.edit(|entry| {
-            if let Stage::Claimed { lease_until } = &mut entry.stage {
-                *lease_until = jiff::Timestamp::now();
-            }
-        });
+        // A claim comes again; what was uploaded is written down as long as there is time.
+        assert_eq!(first.is_done(), faults[0] != Refused);
         assert!(world.forward().is_done());
-        let twice = if faults == [None, Refused] { 2 } else { 1 };
-        assert_eq!(world.events().len(), 30 * twice);
+        assert_eq!(world.events().len(), 30);
     }
+}
+
+#[test]
+fn findings_are_written_down_though_the_ledger_refuses_for_a_while() {
+    let world = World::ledgered(Vec::new());
+    let lines: Vec<_> = (0..10).map(|number| finding(&format!("f{number}"))).collect();
+    world.put(EXPORT, Ok(lines.join("\n").into_bytes()));
+    let claims = 1 + lines.len();
+    world.ledger_faults(&[vec![LedgerFault::None; claims], vec![LedgerFault::Refused; 3]].concat());
+    assert!(world.forward_item(&object_item(EXPORT), 1).is_done());
+    for number in 0..10 {
+        assert_eq!(world.forward_item(&finding_item(&format!("f{number}")), 1).tally.duplicates, 1);
+    }
+}
+
+#[test]
+fn no_more_than_31_batches_are_uploaded_while_the_ledger_takes_no_checkpoint() {
+    let mut world = World::ledgered(records(8_000));
+    world.time = Duration::from_secs(2);
+    let mut faults = vec![LedgerFault::Refused; 1_000];
+    faults[0] = LedgerFault::None;
+    world.ledger_faults(&faults);
+    assert!(!world.forward().is_done());
+    let batches = world.standin.requests().len() - 1;
+    assert!((16..=31).contains(&batches), "{batches}");
+}
+
+#[test]
+fn a_refused_checkpoint_is_written_later_and_the_file_goes_on() {
+    let world = World::ledgered(records(8_000));
+    world.ledger_faults(&[LedgerFault::None, LedgerFault::Refused, LedgerFault::Refused]);
+    assert!(world.forward().is_done());
+    assert_eq!(world.events().len(), 8_000);
+}
+
+#[test]
+fn who_learns_that_another_took_over_uploads_no_more() {
+    let world = World::ledgered(records(8_000));
+    world.ledger_faults(&[LedgerFault::None, LedgerFault::TakenOver]);
+    let again = world.forward().outcome.unwrap_err();
+    assert_eq!(again.why, "another took it over");
+    let batches = world.standin.requests().len() - 1;
+    assert!((16..=31).contains(&batches), "{batches}");
+    assert_eq!(world.entry(&key()).holder, "another");
 }
 
 #[test]

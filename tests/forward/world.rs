@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use sentinel_forwarder::aws::{
     Chunks, Ledger, LedgerError, ObjectReader, Queue, QueueError, ReadError, http_client,
 };
@@ -130,6 +129,8 @@ pub(crate) enum LedgerFault {
     None,
     Refused,
     AnswerLost,
+    /// Another has claimed it meanwhile.
+    TakenOver,
 }
 
 impl Ledger for InMemoryLedger {
@@ -140,6 +141,10 @@ impl Ledger for InMemoryLedger {
             return Err(LedgerError::Unavailable { code: "refused".to_owned() });
         }
         let mut entries = self.entries.lock().unwrap();
+        if fault == LedgerFault::TakenOver {
+            let taken = entries.get_mut(key).unwrap();
+            (taken.version, taken.holder) = (taken.version + 1, "another".to_owned());
+        }
         let found = entries.get(key);
         if found.map_or(0, |found| found.version) != entry.version - 1 {
             return Err(LedgerError::Conflict(found.cloned().map(Box::new)));
@@ -284,7 +289,7 @@ impl World {
             receives,
             reads_until: Deadline::at(now + self.time * 7 / 10),
             deadline: Deadline::at(now + self.time),
-            lease_until: Timestamp::now() + self.time,
+            ends: Deadline::at(now + self.time),
         }
     }
 
