@@ -137,6 +137,55 @@ impl State {
         stands
     }
 
+    /// A step that writes to the ledger.
+    fn write_step(&mut self, action: Action) -> Option<()> {
+        match action {
+            Action::Renew(worker) => {
+                let entry = self.workers[worker].as_ref()?.entry.clone();
+                match entry.renew(LedgerTime::exactly(self.time()), LIFETIME) {
+                    Some(renewed) if !self.write(&renewed) => self.abandon(worker),
+                    renewed => {
+                        let work = self.workers[worker].as_mut()?;
+                        (work.entry, work.phase) = (renewed.unwrap_or(entry), Phase::Posting);
+                    }
+                }
+            }
+            Action::Checkpoint(worker) => {
+                let work = self.workers[worker].as_ref()?;
+                let entry = work.entry.checkpoint(&work.settled);
+                let stands = self.write(&entry);
+                let work = self.workers[worker].as_mut()?;
+                if stands {
+                    work.entry = entry;
+                } else {
+                    // Another has taken it over.
+                    work.phase = Phase::Failing;
+                }
+            }
+            Action::Release(worker) => {
+                let work = self.workers[worker].as_ref()?;
+                let (entry, is_stopping) = (work.entry.release(&work.settled), work.phase == Phase::Stopping);
+                if self.write(&entry) && is_stopping {
+                    let work = self.workers[worker].as_mut()?;
+                    (work.entry, work.phase) = (entry, Phase::Continuing);
+                } else {
+                    self.abandon(worker);
+                }
+            }
+            Action::Deliver(worker) => {
+                let work = self.workers[worker].as_ref()?;
+                let entry = work.entry.deliver(&work.settled, None, self.time());
+                if self.write(&entry) {
+                    self.workers[worker].as_mut()?.phase = Phase::Acknowledging;
+                } else {
+                    self.abandon(worker);
+                }
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn is_safe(&self) -> bool {
         self.taken.iter().all(|taken| *taken > 0)
     }
@@ -178,6 +227,43 @@ fn is_settled(settled: &Settled, batch: u64) -> bool {
 fn counts(batch: u64) -> Counts {
     let letters = u64::from(batch == REJECTED);
     Counts { records: 1, rows: 1 - letters, letters, ..Counts::default() }
+}
+
+impl Conditions {
+    fn receive(&self, last: &State, state: &mut State, worker: usize, message: usize) -> Option<()> {
+        let knows_time = last.ledger.is_some() && !self.trusts_own_clock;
+        let ahead = if worker == 0 || knows_time { 0 } else { self.clock_ahead };
+        let claimant = Claimant {
+            // Unlike any other's: a worker claims once a version.
+            holder: format!("{worker}.{}", last.ledger.as_ref().map_or(0, |entry| entry.version)),
+            time: LedgerTime::exactly(Timestamp::from_second(last.now + ahead).unwrap()),
+            lifetime: LIFETIME,
+        };
+        match Entry::claim(last.ledger.as_ref(), &claimant, 0) {
+            Claim::Take(entry) => {
+                let entry = *entry;
+                if entry.takeovers > 0 && last.holder().is_some() {
+                    // A frozen worker's; awake, it must not add to it.
+                    state.excused += last.unchecked();
+                }
+                assert!(state.write(&entry));
+                state.messages[message] = Message::Received;
+                let settled = entry.settled.clone();
+                let todo = (0..BATCHES).rev().filter(|batch| !is_settled(&settled, *batch)).collect();
+                let is_sure = self.trusts_own_clock
+                    || entry.renew(LedgerTime::exactly(last.time()), LIFETIME).is_none();
+                let phase = if is_sure { Phase::Posting } else { Phase::Renewing };
+                let in_flight = BTreeSet::new();
+                let (is_frozen, is_over) = (false, false);
+                state.workers[worker] =
+                    Some(Work { message, entry, settled, todo, in_flight, phase, is_frozen, is_over });
+            }
+            Claim::Delivered => state.messages[message] = Message::Acknowledged,
+            // It waits for the lease to run out.
+            Claim::Busy { .. } => return None,
+        }
+        Some(())
+    }
 }
 
 impl Model for Conditions {
@@ -264,57 +350,7 @@ impl Model for Conditions {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Receive(worker, message) => {
-                let knows_time = last.ledger.is_some() && !self.trusts_own_clock;
-                let ahead = if worker == 0 || knows_time { 0 } else { self.clock_ahead };
-                let claimant = Claimant {
-                    // Unlike any other's: a worker claims once a version.
-                    holder: format!("{worker}.{}", last.ledger.as_ref().map_or(0, |entry| entry.version)),
-                    time: LedgerTime::exactly(Timestamp::from_second(last.now + ahead).unwrap()),
-                    lifetime: LIFETIME,
-                };
-                match Entry::claim(last.ledger.as_ref(), &claimant, 0) {
-                    Claim::Take(entry) => {
-                        let entry = *entry;
-                        if entry.takeovers > 0 && last.holder().is_some() {
-                            // A frozen worker's; awake, it must not add to it.
-                            state.excused += last.unchecked();
-                        }
-                        assert!(state.write(&entry));
-                        state.messages[message] = Message::Received;
-                        let settled = entry.settled.clone();
-                        let todo = (0..BATCHES).rev().filter(|batch| !is_settled(&settled, *batch)).collect();
-                        let is_sure = self.trusts_own_clock
-                            || entry.renew(LedgerTime::exactly(last.time()), LIFETIME).is_none();
-                        let phase = if is_sure { Phase::Posting } else { Phase::Renewing };
-                        let in_flight = BTreeSet::new();
-                        let (is_frozen, is_over) = (false, false);
-                        state.workers[worker] = Some(Work {
-                            message,
-                            entry,
-                            settled,
-                            todo,
-                            in_flight,
-                            phase,
-                            is_frozen,
-                            is_over,
-                        });
-                    }
-                    Claim::Delivered => state.messages[message] = Message::Acknowledged,
-                    // It waits for the lease to run out.
-                    Claim::Busy { .. } => return None,
-                }
-            }
-            Action::Renew(worker) => {
-                let entry = last.workers[worker].as_ref()?.entry.clone();
-                match entry.renew(LedgerTime::exactly(last.time()), LIFETIME) {
-                    Some(renewed) if !state.write(&renewed) => state.abandon(worker),
-                    renewed => {
-                        let work = state.workers[worker].as_mut()?;
-                        (work.entry, work.phase) = (renewed.unwrap_or(entry), Phase::Posting);
-                    }
-                }
-            }
+            Action::Receive(worker, message) => self.receive(last, &mut state, worker, message)?,
             Action::Post(worker) => {
                 let work = state.workers[worker].as_mut()?;
                 let batch = work.todo.pop()?;
@@ -341,36 +377,8 @@ impl Model for Conditions {
                 state.deadlines -= 1;
                 state.workers[worker].as_mut()?.phase = Phase::Stopping;
             }
-            Action::Checkpoint(worker) => {
-                let work = last.workers[worker].as_ref()?;
-                let entry = work.entry.checkpoint(&work.settled);
-                let stands = state.write(&entry);
-                let work = state.workers[worker].as_mut()?;
-                if stands {
-                    work.entry = entry;
-                } else {
-                    // Another has taken it over.
-                    work.phase = Phase::Failing;
-                }
-            }
-            Action::Release(worker) => {
-                let work = last.workers[worker].as_ref()?;
-                let entry = work.entry.release(&work.settled);
-                if state.write(&entry) && work.phase == Phase::Stopping {
-                    let work = state.workers[worker].as_mut()?;
-                    (work.entry, work.phase) = (entry, Phase::Continuing);
-                } else {
-                    state.abandon(worker);
-                }
-            }
-            Action::Deliver(worker) => {
-                let work = last.workers[worker].as_ref()?;
-                let entry = work.entry.deliver(&work.settled, None, last.time());
-                if state.write(&entry) {
-                    state.workers[worker].as_mut()?.phase = Phase::Acknowledging;
-                } else {
-                    state.abandon(worker);
-                }
+            Action::Renew(_) | Action::Checkpoint(_) | Action::Release(_) | Action::Deliver(_) => {
+                state.write_step(action)?;
             }
             Action::SendRest(worker) => {
                 state.messages.push(Message::Waiting);
