@@ -87,6 +87,8 @@ pub enum Trigger {
     Direct(Vec<Item>),
 }
 
+/// What the schemas of our own messages begin with.
+const OUR_SCHEMAS: &str = "sentinel-forwarder/";
 /// Envelopes within envelopes: AWS makes four or five, an attacker any number.
 const MOST_ENVELOPES: u32 = 12;
 
@@ -112,7 +114,7 @@ impl Trigger {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut messages = Vec::new();
-        if let Some(records) = records(text)
+        if let Some(records) = json::pick(text, ["Records"]).ok().and_then(|[records]| elements(records?))
             && !records.is_empty()
             && records.iter().all(|record| is_from(record, "aws:sqs"))
         {
@@ -157,7 +159,8 @@ fn open(text: &str, depth: u32, items: &mut Vec<Item>) {
     }
 }
 
-/// Takes in a text of a known shape; false if it has none.
+/// Takes in what a text asks for; false if it has no known shape. A shape is told by all that it needs, so that other
+/// members change nothing, whatever their names are.
 fn open_known(text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
     let Ok([schema, records, kind, message, detail_type, detail, payload, context, bucket, keys, event]) =
         json::pick(
@@ -179,32 +182,43 @@ fn open_known(text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
     else {
         return false;
     };
-    if let Some(schema) = schema {
-        return open_ours(&string(Some(schema)), text, depth, items);
+    let schema = string(schema);
+    if schema.starts_with(OUR_SCHEMAS) {
+        return open_ours(&schema, text, depth, items);
     }
-    if let Some(records) = records {
-        return open_records(records, depth, items);
-    }
-    if event.is_some_and(|event| event == "\"s3:TestEvent\"") {
-        items.push(Item::Ignored("S3 tried whether it can notify"));
+    if let (Some(detail_type), Some(detail)) = (detail_type, detail)
+        && detail.starts_with('{')
+        && let Some(item) = eventbridge::item(&string(Some(detail_type)), detail, text)
+    {
+        items.push(item);
         return true;
     }
-    if let (Some(detail_type), Some(detail)) = (detail_type, detail) {
-        let item = eventbridge::item(&string(Some(detail_type)), detail, text);
-        return item.map(|item| items.push(item)).is_some();
+    if records.is_some_and(|records| open_records(records, depth, items)) {
+        return true;
+    }
+    if string(event) == "s3:TestEvent" {
+        items.push(Item::Ignored("S3 tried whether it can notify"));
+        return true;
     }
     if let (Some(_), Some(payload)) = (context, payload) {
         open(payload, depth + 1, items);
         return true;
     }
-    if let (Some(bucket), Some(keys)) = (bucket, keys) {
-        return s3::announced_by_cloudtrail(bucket, keys, items);
+    if let (Some(bucket), Some(keys)) = (bucket, keys)
+        && s3::announced_by_cloudtrail(bucket, keys, items)
+    {
+        return true;
     }
-    if kind.is_some_and(|kind| kind == "\"Notification\"") && message.is_some() {
+    if string(kind) == "Notification" && message.is_some() {
         open_text(message, text, depth, items);
         return true;
     }
-    false
+    // An empty list asks for nothing, and nothing else does.
+    let is_empty = records.is_some_and(|records| elements(records).is_some_and(|records| records.is_empty()));
+    if is_empty {
+        items.push(Item::Ignored("the list of records is empty"));
+    }
+    is_empty
 }
 
 fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> bool {
@@ -232,9 +246,14 @@ fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> boo
     }
 }
 
+/// Takes in a list of records, if any of them comes from a service that sends such lists.
 fn open_records(records: &str, depth: u32, items: &mut Vec<Item>) -> bool {
-    let before = items.len();
-    let read = json::for_each_element(records, |record| {
+    const SERVICES: [&str; 3] = ["aws:s3", "aws:sns", "aws:sqs"];
+    let Some(records) = elements(records) else { return false };
+    if !records.iter().any(|record| SERVICES.iter().any(|service| is_from(record, service))) {
+        return false;
+    }
+    for record in records {
         if is_from(record, "aws:s3") {
             items.push(s3::notified(record).unwrap_or_else(|| unknown(record)));
         } else if is_from(record, "aws:sns") {
@@ -246,17 +265,14 @@ fn open_records(records: &str, depth: u32, items: &mut Vec<Item>) -> bool {
         } else {
             items.push(unknown(record));
         }
-    });
-    if read.is_ok() && items.len() == before {
-        items.push(Item::Ignored("the list of records is empty"));
     }
-    read.is_ok()
+    true
 }
 
-fn records(text: &str) -> Option<Vec<&str>> {
-    let [records] = json::pick(text, ["Records"]).ok()?;
+/// The texts of an array's elements; none if it is no array.
+fn elements(array: &str) -> Option<Vec<&str>> {
     let mut found = Vec::new();
-    json::for_each_element(records?, |record| found.push(record)).ok()?;
+    json::for_each_element(array, |element| found.push(element)).ok()?;
     Some(found)
 }
 

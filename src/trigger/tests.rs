@@ -174,3 +174,62 @@ fn a_watch_is_known_wherever_it_comes_from() {
     let letter = format!(r#"{{"schema":"{DEAD_LETTER_SCHEMA}","id":"x","event":{without}}}"#);
     assert_eq!(all_words(&letter), [["watch without findings"]]);
 }
+
+#[test]
+fn members_of_other_shapes_beside_a_whole_one_change_nothing() {
+    let others = [
+        r#""schema":"acme/order/1""#,
+        r#""schema":7"#,
+        r#""Records":[]"#,
+        r#""Records":[{"eventSource":"s3.amazonaws.com"}]"#,
+        r#""Records":null"#,
+        r#""tasks":[]"#,
+        r#""invocationSchemaVersion":"1.0""#,
+        r#""detail-type":"Order Placed","detail":{}"#,
+        r#""detail":{}"#,
+        r#""Type":"Notification""#,
+        r#""Event":"order""#,
+        r#""s3Bucket":"b","s3ObjectKey":7"#,
+        r#""requestPayload":{}"#,
+    ];
+    for name in [
+        "s3-notification",
+        "s3-test-event",
+        "eventbridge-object-created",
+        "eventbridge-guardduty-finding",
+        "eventbridge-cloudtrail-api-call",
+        "cloudtrail-sns-message",
+        "sns-s3-notification",
+        "on-failure-destination",
+        "task",
+        "dead-letter-rejected",
+        "watch",
+    ] {
+        let event = event(name);
+        let members: Vec<_> = serde_json::from_str::<serde_json::Map<_, _>>(&event)
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        for other in others {
+            // What the event itself has is no extra member.
+            if members.iter().any(|name| other.contains(&format!("\"{name}\":"))) {
+                continue;
+            }
+            let before = event.replacen('{', &format!("{{{other},"), 1);
+            let body = event.trim_end();
+            let behind = format!("{},{other}}}", &body[..body.len() - 1]);
+            for text in [before, behind] {
+                assert_eq!(all_words(&text), all_words(&event), "{name} with {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_of_ours_that_this_version_does_not_know_is_kept_whole() {
+    for schema in ["sentinel-forwarder/task/9", "sentinel-forwarder/", "sentinel-forwarder/order/1"] {
+        let text = format!(r#"{{"schema":"{schema}","object":{{"bucket":"b","key":"k"}},"Records":[]}}"#);
+        assert_eq!(all_words(&text), [["unknown"]]);
+    }
+}
