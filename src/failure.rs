@@ -125,6 +125,8 @@ pub struct DeadLetter {
     pub subject: Subject,
 }
 
+/// So much of a hash tells letters apart.
+pub const LETTER_ID_BYTES: usize = 16;
 /// The schema of a dead letter.
 pub const DEAD_LETTER_SCHEMA: &str = "sentinel-forwarder/dead-letter/1";
 
@@ -158,7 +160,7 @@ impl DeadLetter {
             Subject::Task(task) => hash.update(task.to_json()),
             Subject::Event(event) => hash.update(event.get()),
         }
-        crate::json::hex(&hash.finalize()[..16])
+        crate::json::hex(&hash.finalize()[..LETTER_ID_BYTES])
     }
 
     /// The letter as it is sent.

@@ -13,7 +13,7 @@ use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder, Outcome};
 use crate::aws::{Ledger, ObjectReader, Queue, ReadError};
 use crate::decode::{Decoder, Format, KeyTells};
-use crate::delivery::{Key, MOST_TAKEOVERS, Settled, Stage};
+use crate::delivery::{Entry, Key, MOST_TAKEOVERS, Settled, Stage};
 use crate::digest::DigestKey;
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::report::Tally;
@@ -72,8 +72,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     ) -> Result<Outcome, ComeAgain> {
         self.begin()?;
         let mut task = task.clone();
-        // What names no content can't be told from another announcement of the same: reading tells.
-        let opened_first = if letter.is_none() && task.object.identity().is_none() {
+        // Of a bucket that keeps versions, what names none can't be told from an announcement that does: S3's answer
+        // names it.
+        let opened_first = if letter.is_none() && task.object.version_id.is_none() {
             Some(self.open(&mut task.object).await)
         } else {
             None
@@ -133,10 +134,27 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 // The rest of an object that is under way.
                 Some(_) if task.until_record.is_none() => {}
                 // What comes before it was never seen, so the object as a whole must not count as delivered.
-                _ => return self.claim(Some(Key::part(task)), task.from_record, attempt).await,
+                _ => return self.claim_part(task.clone(), attempt).await,
             }
         }
         self.claim(Some(whole), 0, attempt).await
+    }
+
+    /// Claims a range of records. Where its time was up, the rest became a task and a range of its own: whoever asks for
+    /// the range again asks for the last of that chain.
+    async fn claim_part(&self, mut task: Task, attempt: Attempt) -> Result<Option<Hold>, ComeAgain> {
+        loop {
+            let key = Key::part(&task);
+            match self.look_up(&key).await? {
+                // A gap is known to this entry alone.
+                Some(Entry { stage: Stage::Open, settled, .. })
+                    if settled.next_record > task.from_record && settled.beyond.is_empty() =>
+                {
+                    task.from_record = settled.next_record;
+                }
+                _ => return self.claim(Some(key), task.from_record, attempt).await,
+            }
+        }
     }
 
     /// Waits for all that is in flight, and gives back what is held for records that were not sent.

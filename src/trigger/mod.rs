@@ -8,11 +8,12 @@ mod job;
 mod s3;
 
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 pub use job::Job;
 pub use s3::decode_key;
 
-use crate::failure::DEAD_LETTER_SCHEMA;
+use crate::failure::{DEAD_LETTER_SCHEMA, LETTER_ID_BYTES};
 use crate::json;
 use crate::table::Table;
 use crate::task::{TASK_SCHEMA, Task};
@@ -233,7 +234,9 @@ fn open_ours(schema: &str, text: &str, depth: u32, items: &mut Vec<Item>) -> boo
             Ok([id, Some(inner), _] | [id, None, Some(inner)]) => {
                 let before = items.len();
                 open(inner, depth + 1, items);
-                let id = string(id);
+                // One that names none is known by what it is about.
+                let id = some_string(id)
+                    .unwrap_or_else(|| json::hex(&Sha256::digest(inner.as_bytes())[..LETTER_ID_BYTES]));
                 // An event may carry several things; the letter's id stands for the first, and each is its own.
                 for (number, item) in items[before..].iter_mut().enumerate() {
                     item.replays(&if number == 0 { id.clone() } else { format!("{id}.{number}") });

@@ -167,6 +167,69 @@ fn when_time_is_up_the_rest_goes_on_as_a_task() {
 }
 
 #[test]
+fn a_range_that_took_several_invocations_is_a_duplicate_when_it_is_announced_again() {
+    let mut world = World::ledgered(records(2000));
+    world.time = Duration::from_secs(1);
+    world.put_slow(KEY, Ok(records(2000)), Duration::from_millis(5));
+    let first = Task { from_record: 7, ..Task::whole(object(KEY)) };
+    let mut task = first.clone();
+    let mut chain = Vec::new();
+    while let Outcome::GoesOn(rest) =
+        world.forward_item(&Item::Object { task: task.clone(), letter: None }, 1).outcome.unwrap()
+    {
+        chain.push(task);
+        task = rest;
+        world.time += Duration::from_secs(1);
+    }
+    assert!(chain.len() > 1);
+    assert_eq!(chain[0], first);
+    chain.push(task);
+    for task in chain {
+        let went = world.forward_item(&Item::Object { task, letter: None }, 1);
+        assert!(went.is_done());
+        assert_eq!(went.tally.duplicates, 1);
+    }
+    assert_eq!(world.events(), names(7..2000));
+}
+
+#[test]
+fn an_object_is_one_whether_or_not_its_announcement_names_the_version() {
+    let versioned = ObjectRef { version_id: Some("v".into()), ..object(KEY) };
+    let announcements = [versioned, object(KEY), ObjectRef { etag: None, ..object(KEY) }];
+    for first in 0..announcements.len() {
+        let world = World::ledgered(records(30));
+        world.keep_versions(KEY);
+        for place in 0..announcements.len() {
+            let object = announcements[(first + place) % announcements.len()].clone();
+            let went = world.forward_item(&Item::Object { task: Task::whole(object), letter: None }, 1);
+            assert!(went.is_done());
+            assert_eq!(went.tally.duplicates, u64::from(place > 0));
+        }
+        assert_eq!(world.events(), names(0..30));
+    }
+}
+
+#[test]
+fn letters_without_an_id_are_told_apart_by_what_they_are_about() {
+    let world = World::ledgered(records(20));
+    let letter = |from_record: u64| {
+        let task = Task { from_record, until_record: Some(from_record + 1), ..Task::whole(object(KEY)) };
+        let letter = format!(
+            r#"{{"schema":"sentinel-forwarder/dead-letter/1","reason":"Rejected","task":{}}}"#,
+            task.to_json()
+        );
+        let Trigger::Direct(items) = Trigger::parse(&letter) else { panic!() };
+        items[0].clone()
+    };
+    for (from_record, duplicates) in [(3, 0), (5, 0), (3, 1)] {
+        let went = world.forward_item(&letter(from_record), 1);
+        assert!(went.is_done());
+        assert_eq!(went.tally.duplicates, duplicates, "{from_record}");
+    }
+    assert_eq!(world.events(), names([3, 5]));
+}
+
+#[test]
 fn what_never_moves_is_not_tried_for_ever() {
     let mut world = World::ledgered(records(10));
     world.time = Duration::from_millis(300);
@@ -283,14 +346,6 @@ fn no_more_than_31_batches_are_uploaded_while_the_ledger_takes_no_checkpoint() {
     assert!(!world.forward().is_done());
     let batches = world.standin.requests().len() - 1;
     assert!((16..=31).contains(&batches), "{batches}");
-}
-
-#[test]
-fn a_refused_checkpoint_is_written_later_and_the_file_goes_on() {
-    let world = World::ledgered(records(8_000));
-    world.ledger_faults(&[LedgerFault::None, LedgerFault::Refused, LedgerFault::Refused]);
-    assert!(world.forward().is_done());
-    assert_eq!(world.events().len(), 8_000);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) struct Object {
     pub(crate) breaks_after: usize,
     /// Whether it keeps silent from there on instead.
     pub(crate) stalls: bool,
+    /// Its version, where the bucket keeps versions.
+    pub(crate) version_id: Option<String>,
 }
 
 impl ObjectReader for Objects {
@@ -55,7 +57,7 @@ impl ObjectReader for Objects {
         assert_ne!(found.content, Err(ReadError::NotAllowed), "a crash that the test asks for");
         let etag = object.etag.clone().or(Some("e".to_owned()));
         Ok((
-            ObjectRef { etag, ..object.clone() },
+            ObjectRef { etag, version_id: found.version_id, ..object.clone() },
             InMemory {
                 bytes: found.content?.into(),
                 pause: found.pause,
@@ -207,8 +209,12 @@ impl World {
     }
 
     pub(crate) fn put_slow(&self, key: &str, content: Result<Vec<u8>, ReadError>, pause: Duration) {
-        let object = Object { content, pause, breaks_after: usize::MAX, stalls: false };
+        let object = Object { content, pause, breaks_after: usize::MAX, stalls: false, version_id: None };
         self.objects.0.lock().unwrap().insert(key.to_owned(), object);
+    }
+
+    pub(crate) fn keep_versions(&self, key: &str) {
+        self.objects.0.lock().unwrap().get_mut(key).unwrap().version_id = Some("v".to_owned());
     }
 
     pub(crate) fn break_after(&self, key: &str, bytes: usize) {
