@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from local.kql.binder import Binder, planted_queries, planted_transforms
 from local.kql.content import Columns, Content, Query, Transform, in_kql, own_queries
-from local.kql.samples import Sample, differences, gaps, samples, slips
+from local.kql.samples import Sample, differences, gaps, needs_its_table, samples, slips
 
 Kql = TypeVar("Kql", Transform, Query)
 
@@ -106,6 +106,10 @@ def _run(
     wrong += gaps(of, set(tried))
     results = [(sample, tried[name]) for sample in of for name in sample.expected if name in tried]
     wrong += filter(None, (differences(sample, query, tables) for sample, query in results))
+    rules = [query for query in tried.values() if query.period]
+    wrong += filter(None, map(needs_its_table, rules))
+    planted = [replace(rule, text=rule.text.replace(" isfuzzy=true", "")) for rule in rules]
+    wrong += [f"it is not seen that {rule.name} needs its table" for rule in planted if not needs_its_table(rule)]
     slipped = [slip for query in tried.values() for slip in slips(query)]
     wrong += [
         f"no sample notices a slip: {where}"

@@ -10,6 +10,9 @@ from pathlib import Path
 from local.kql.content import Columns, Query, Transform
 
 _PROGRAM = Path(__file__).parent / "bind.cjs"
+# An empty table in the place of one that may not be there yet, and that one.
+_STAND_IN = re.compile(r"\(datatable\((.*?)\)\[\]\),\s*\((\w+)")
+_OPTIONAL = re.compile(r'column_ifexists\("(\w+)"')
 # A name where it is read: neither a member of a dynamic value, nor what a result is called.
 _READ = r"(?<!\.)\b{}\b(?!\s*=[^=~])"
 
@@ -41,7 +44,7 @@ class Binder:
         texts: dict[str, dict[str, object]] = {query.name: {"text": query.text} for query in queries}
         texts |= {each.name: {"text": each.text, "source": each.source} for each in transforms}
         bound = self.bind(texts)
-        found = {query.name: list(_query_faults(query, bound[query.name])) for query in queries}
+        found = {query.name: list(self._query_faults(query, bound[query.name])) for query in queries}
         return found | {
             each.name: list(self._transform_faults(each, bound[each.name])) for each in transforms
         }
@@ -61,10 +64,17 @@ class Binder:
             yield "TimeGenerated is missing"
 
 
-def _query_faults(query: Query, bound: Bound) -> Iterator[str]:
-    yield from bound.faults
-    for column in sorted(query.columns - bound.columns.keys()):
-        yield f"the result has no column {column}, which the alert takes"
+    def _query_faults(self, query: Query, bound: Bound) -> Iterator[str]:
+        yield from bound.faults
+        for column in sorted(query.columns - bound.columns.keys()):
+            yield f"the result has no column {column}, which the alert takes"
+        for declared, table in _STAND_IN.findall(query.text):
+            for column, kind in (part.split(": ") for part in declared.split(", ")):
+                if self.tables.get(table, {}).get(column) != kind:
+                    yield f"{table} has no column {column} of type {kind}, which stands in for it"
+        for column in _OPTIONAL.findall(query.text):
+            if not any(column in columns for columns in self.tables.values()):
+                yield f"no table has a column {column}"
 
 
 def planted_transforms(transforms: list[Transform]) -> Iterator[Transform]:

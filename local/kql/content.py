@@ -11,7 +11,7 @@ from local.kql.expression import Expressions
 Columns = dict[str, str]
 
 _QUERIES = Path(__file__).parents[2] / "src" / "azure_template" / "queries"
-_ALERT_RULES = "Microsoft.OperationalInsights/workspaces/providers/alertRules"
+_ALERT_RULES = "Microsoft.SecurityInsights/alertRules"
 _RULES = "Microsoft.Insights/dataCollectionRules"
 _QUERY_ALERTS = "Microsoft.Insights/scheduledQueryRules"
 # A member of one of these names holds KQL.
@@ -84,10 +84,10 @@ class Content:
 
     def queries(self) -> Iterator[Query]:
         """Yield every query, under the name of its file where the project has it in one."""
-        names = {text.strip(): name for name, text in own_queries().items()}
+        names = {_without_settings(text): name for name, text in own_queries().items()}
         for resource in self._resources:
             for place, text in _texts(resource, str(resource["type"]).rpartition("/")[2]):
-                name = names.get(text.strip(), place)
+                name = names.get(_without_settings(text), place)
                 if resource["type"] == _ALERT_RULES:
                     rule = resource["properties"]
                     yield Query(name, text, frozenset(_taken(rule)), rule["queryPeriod"])
@@ -99,6 +99,11 @@ class Content:
 
     def _of_type(self, kind: str) -> Iterator[dict[str, object]]:
         return (resource for resource in self._resources if resource["type"] == kind)
+
+
+def _without_settings(text: str) -> str:
+    """Return a query without the first lines whose values a deployment fills in."""
+    return re.sub(r"^let \w+ = (?:[\d.]+|dynamic\(\[.*?\]\));\n", "", text.strip())
 
 
 def _texts(value: object, place: str) -> Iterator[tuple[str, str]]:
@@ -134,5 +139,7 @@ def _parameters(notebook: dict[str, object]) -> Iterator[tuple[str, str]]:
 def _taken(rule: dict[str, object]) -> Iterator[str]:
     """Yield the columns that an alert takes from the result of its query."""
     yield from rule.get("customDetails", {}).values()
+    for entity in rule.get("entityMappings", []):
+        yield from (field["columnName"] for field in entity["fieldMappings"])
     for text in rule.get("alertDetailsOverride", {}).values():
         yield from re.findall(r"\{\{(\w+)\}\}", text)

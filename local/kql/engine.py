@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import uuid
 
 import duckdb_kql
@@ -21,6 +22,8 @@ _DUCKDB_TYPES = {
 }
 # Kusto keeps the time of ingestion beside the row; here it is a column of the sample.
 _INGESTED = "_IngestionTime"
+# A column that a workspace may lack, and what stands for it then.
+_OPTIONAL = re.compile(r'column_ifexists\("(\w+)", (\w+\(\w+\))\)')
 
 
 class Workspace:
@@ -29,6 +32,7 @@ class Workspace:
     def __init__(self, now: str, tables: dict[str, Columns], rows: dict[str, list[Row]]) -> None:
         self._now = now
         self._connection = duckdb_kql.connect()
+        self._columns = {column for columns in tables.values() for column in columns}
         for name, columns in tables.items():
             self._create(name, columns | {_INGESTED: "datetime"}, rows.get(name, []))
 
@@ -43,9 +47,12 @@ class Workspace:
             marks = ", ".join("?" * len(values))
             self._connection.execute(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', values)
 
+    def _optional(self, named: re.Match[str]) -> str:
+        return named[1] if named[1] in self._columns else named[2]
+
     def run(self, query: str) -> list[Row]:
         """Return the rows of a query's result as JSON carries them: what is null is left out."""
-        text = query.replace("ingestion_time()", _INGESTED)
+        text = _OPTIONAL.sub(self._optional, query.replace("ingestion_time()", _INGESTED))
         result = duckdb_kql.query(self._connection, text, query_now=self._now)
         return [
             {

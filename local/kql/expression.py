@@ -1,6 +1,7 @@
 """Evaluates the expressions of an ARM template, as far as its parameters decide them
 (<https://learn.microsoft.com/azure/azure-resource-manager/templates/template-expressions>)."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +25,19 @@ def _concat(*values: Any) -> Any:
     return "".join(map(str, values))
 
 
+# The group that resources are in here.
+_GROUP = "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/group"
+
+
+def _resource_id(kind: str, *names: str) -> str:
+    provider, *kinds = kind.split("/")
+    return "/".join([_GROUP, "providers", provider, *(part for pair in zip(kinds, names, strict=True) for part in pair)])
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: all(values),
     "concat": _concat,
@@ -32,13 +46,18 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "createObject": lambda *values: dict(zip(values[::2], values[1::2], strict=True)),
     "empty": lambda value: not value,
     "environment": lambda: {"name": "AzureCloud"},
+    "div": lambda one, other: one // other,
     "equals": lambda one, other: one == other,
     "false": lambda: False,
+    "first": lambda values: values[0],
     "format": lambda form, *values: re.sub(r"\{(\d+)\}", lambda place: str(values[int(place[1])]), form),
     "join": lambda values, between: between.join(values),
+    "less": lambda one, other: one < other,
     "not": lambda value: not value,
     "null": lambda: None,
     "or": lambda *values: any(values),
+    "resourceId": _resource_id,
+    "string": _string,
     "true": lambda: True,
     "union": _union,
 }

@@ -43,6 +43,15 @@ def differences(sample: Sample, query: Query, tables: dict[str, Columns]) -> str
     return "\n".join(lines)
 
 
+def needs_its_table(query: Query) -> str | None:
+    """Say why an alert rule can't run before its table is there, as in the deployment that makes both."""
+    try:
+        rows = Workspace("2026-03-01T12:00:00Z", {}, {}).run(query.text)
+    except Exception as error:
+        return f"{query.name} fails without its table: {error}"
+    return f"{query.name} returns rows without its table" if rows else None
+
+
 def _seen(sample: Sample, period: str | None) -> dict[str, list[Row]]:
     """Return the rows that Sentinel lets an alert rule see: those of its period."""
     if period is None:

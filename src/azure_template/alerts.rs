@@ -16,9 +16,10 @@ struct MetricAlert {
     severity: u8,
     metric: &'static str,
     aggregation: &'static str,
-    /// The answer that is counted; every one if none is named.
+    /// The response code that is counted; all if none is named.
     response_code: Option<&'static str>,
-    threshold: u32,
+    /// The parameter with the count that does not alert yet; none is none.
+    threshold: Option<&'static str>,
     /// Whether the user's own KQL may cause it on purpose.
     is_caused_by_filters: bool,
 }
@@ -31,7 +32,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
         metric: "RowsDropped_Count",
         aggregation: "Total",
         response_code: None,
-        threshold: 0,
+        threshold: None,
         is_caused_by_filters: true,
     },
     MetricAlert {
@@ -41,7 +42,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
         metric: "TransformationErrors_Count",
         aggregation: "Count",
         response_code: None,
-        threshold: 0,
+        threshold: None,
         is_caused_by_filters: false,
     },
     MetricAlert {
@@ -51,7 +52,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
         metric: "ApiCallReceived_Count",
         aggregation: "Count",
         response_code: Some("403"),
-        threshold: 0,
+        threshold: None,
         is_caused_by_filters: false,
     },
     MetricAlert {
@@ -62,7 +63,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
         metric: "ApiCallReceived_Count",
         aggregation: "Count",
         response_code: Some("429"),
-        threshold: 10,
+        threshold: Some("throttledUploads"),
         is_caused_by_filters: false,
     },
 ];
@@ -108,7 +109,7 @@ fn metric_alert(alert: &MetricAlert) -> Value {
                     "metricName": alert.metric,
                     "dimensions": dimensions,
                     "operator": "GreaterThan",
-                    "threshold": alert.threshold,
+                    "threshold": alert.threshold.map_or(json!(0), |name| json!(whole(&parameter(name)))),
                     "timeAggregation": alert.aggregation,
                     // A new rule has no metrics yet.
                     "skipMetricValidation": true,
@@ -129,16 +130,25 @@ fn metric_actions() -> String {
 
 /// Nothing has arrived for hours: the forwarder, its trail or its way here is down. A trail is never silent for long;
 /// findings and health rows would hide that it is.
+///
+/// Log search alerts support no `union`
+/// (<https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-log-query#log-query-constraints>).
 fn silence() -> Value {
-    let cloud_trail = Table::AwsCloudTrail;
-    let tables = either(
-        &is_chosen(cloud_trail),
-        &text(cloud_trail.name()),
-        &call("join", [parameter("tables"), text(", ")]),
-    );
+    let [cloud_trail, health] = [Table::AwsCloudTrail, Table::Health];
+    let first = call("first", [parameter("tables")]);
+    let without_trail = either(&is_chosen(health), &text(health.name()), &first);
+    let table = either(&is_chosen(cloud_trail), &text(cloud_trail.name()), &without_trail);
     // By arrival: a row that comes late is a row that comes.
-    let form = "union isfuzzy=true {0} | where ingestion_time() > ago({1}h) | summarize Rows = count()";
-    let query = call("format", [text(form), tables, parameter("silenceHours")]);
+    let form = "{0} | where ingestion_time() > ago({1}h) | summarize Rows = count()";
+    let query = call("format", [text(form), table, parameter("silenceHours")]);
+    let hours = parameter("silenceHours");
+    // A window of a day or more is a number of days.
+    let days = call("format", [text("P{0}D"), call("div", [hours.clone(), "24".to_owned()])]);
+    let window = either(
+        &call("less", [hours.clone(), "24".to_owned()]),
+        &call("format", [text("PT{0}H"), hours]),
+        &days,
+    );
     json!({
         "condition": whole(&parameter("deployAlerts")),
         "type": "Microsoft.Insights/scheduledQueryRules",
@@ -154,7 +164,9 @@ fn silence() -> Value {
             "enabled": true,
             "scopes": [whole(&variable("workspaceId"))],
             "evaluationFrequency": "PT1H",
-            "windowSize": whole(&call("format", [text("PT{0}H"), parameter("silenceHours")])),
+            "windowSize": whole(&window),
+            // The table may be made in the same deployment, seconds before.
+            "skipQueryValidation": true,
             // The longest that there is: an event may be older than its arrival.
             "overrideQueryTimeRange": "P2D",
             "criteria": {

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::expression::{call, parameter, whole};
+use super::expression::{call, parameter, text, variable, whole};
 use super::flows::is_chosen;
-use super::tables;
+use super::{collection_rules, query, tables};
 use crate::table::Table;
 
 /// One scheduled rule. Durations are ISO 8601, as Sentinel takes them.
@@ -21,14 +21,29 @@ struct Rule {
     query: &'static str,
     frequency: &'static str,
     period: &'static str,
-    /// How long the rule rests after an alert: only for what stays true until it is mended. A rule that looks at what
-    /// has arrived since it last ran must not rest.
-    rest: Option<&'static str>,
     tactics: &'static [&'static str],
     techniques: &'static [&'static str],
-    /// Columns of the result that become details of the alert.
+    /// Columns of the result that become details of the alert. Alerts that are alike in the first of them, so many as
+    /// `same`, share an incident.
     details: &'static [&'static str],
+    same: usize,
+    entity: Entity,
 }
+
+/// What an alert is about, in Sentinel's terms: a type, and columns of the result by identifier
+/// (<https://learn.microsoft.com/azure/sentinel/entities-reference>).
+struct Entity {
+    kind: &'static str,
+    columns: &'static [(&'static str, &'static str)],
+}
+
+const FUNCTION: Entity = Entity {
+    kind: "CloudApplication",
+    columns: &[("Name", "FunctionName"), ("InstanceName", "AwsAccountId")],
+};
+const TRAIL: Entity =
+    Entity { kind: "CloudApplication", columns: &[("Name", "Trail"), ("InstanceName", "AwsAccountId")] };
+const DATA_COLLECTION_RULE: Entity = Entity { kind: "AzureResource", columns: &[("ResourceId", "RuleId")] };
 
 const OF_A_FUNCTION: &[&str] = &["FunctionName", "AwsAccountId", "AwsRegion"];
 
@@ -37,20 +52,22 @@ const RULES: [Rule; 6] = [
         name: "forwarder_silent",
         title: "Sentinel forwarder: silent",
         alert: "Sentinel forwarder {{FunctionName}} of account {{AwsAccountId}} is silent",
-        description: "The forwarder ran within the last 3 days and has sent no health for 3 hours: either no log \
+        description: "The forwarder ran within the last 3 days and has sent no health row for hours: either no log \
             arrives in its account, or it can't run, or it can't reach Sentinel. Look at the alarms of its stack, at \
             the age of the oldest message in the work queue, and at the function's log. Check that the trail still \
             logs (`aws cloudtrail get-trail-status`): to silence a trail is an attacker's way to hide. Nothing is lost \
-            while messages wait in the queue. In an account that is quiet for hours, raise the hours in the query.",
+            while messages wait in the queue. For an account that is quiet for hours, deploy the template with a \
+            greater forwarderSilentHours.",
         severity: "High",
         table: Table::Health,
         query: include_str!("queries/rules/forwarder_silent.kql"),
         frequency: "PT1H",
         period: "P3D",
-        rest: Some("PT6H"),
         tactics: &["DefenseEvasion"],
         techniques: &["T1562"],
         details: OF_A_FUNCTION,
+        same: 3,
+        entity: FUNCTION,
     },
     Rule {
         name: "dead_letters",
@@ -64,10 +81,11 @@ const RULES: [Rule; 6] = [
         query: include_str!("queries/rules/dead_letters.kql"),
         frequency: "PT1H",
         period: "P1D",
-        rest: None,
         tactics: &[],
         techniques: &[],
         details: &["FunctionName", "AwsAccountId", "AwsRegion", "Reason", "Letters"],
+        same: 4,
+        entity: FUNCTION,
     },
     Rule {
         name: "files_missing",
@@ -82,10 +100,11 @@ const RULES: [Rule; 6] = [
         query: include_str!("queries/rules/files_missing.kql"),
         frequency: "PT1H",
         period: "P1D",
-        rest: None,
         tactics: &["DefenseEvasion"],
         techniques: &["T1562"],
         details: &["FunctionName", "AwsAccountId", "AwsRegion", "Files"],
+        same: 3,
+        entity: FUNCTION,
     },
     Rule {
         name: "digests_overdue",
@@ -101,28 +120,33 @@ const RULES: [Rule; 6] = [
         query: include_str!("queries/rules/digests_overdue.kql"),
         frequency: "PT1H",
         period: "P1D",
-        rest: None,
         tactics: &["DefenseEvasion"],
         techniques: &["T1562"],
         details: &["AwsAccountId", "AwsRegion", "Trail", "Hours", "From", "Until"],
+        same: 3,
+        entity: TRAIL,
     },
     Rule {
         name: "action_needed",
         title: "Sentinel forwarder: an operator is needed",
         alert: "Sentinel forwarder {{FunctionName}} needs an operator",
         description: "The forwarder is refused: by S3 or KMS (the bucket's or the key's policy), by Entra (the trust), \
-            or by the data collection rule (the role, the rule, or a stream). What is refused comes again and becomes \
+            or by the data collection rule (the role, the rule, or a stream). What is refused is retried and becomes \
             a dead letter after an hour or so; mended before that, nothing more has to be done. The function's log \
-            names the refusal. A role assignment may take 30 minutes to be in force.",
+            names the refusal. A role assignment may take 30 minutes to be in force. While Entra or the rule refuses, \
+            health rows are refused too: this alert then comes afterwards, with the counts of that time. Until then \
+            the stack's ActionNeededAlarm in AWS, the Azure Monitor alert of refused uploads and the rule of silent \
+            forwarders tell.",
         severity: "Medium",
         table: Table::Health,
         query: include_str!("queries/rules/action_needed.kql"),
         frequency: "PT1H",
         period: "P1D",
-        rest: None,
         tactics: &[],
         techniques: &[],
         details: &["FunctionName", "AwsAccountId", "AwsRegion", "Failures"],
+        same: 3,
+        entity: FUNCTION,
     },
     Rule {
         name: "rows_dropped",
@@ -136,10 +160,11 @@ const RULES: [Rule; 6] = [
         query: include_str!("queries/rules/rows_dropped.kql"),
         frequency: "PT1H",
         period: "P1D",
-        rest: None,
         tactics: &[],
         techniques: &[],
         details: &["Rule", "InputStreamId", "OperationName", "Errors", "Message"],
+        same: 2,
+        entity: DATA_COLLECTION_RULE,
     },
 ];
 
@@ -150,46 +175,56 @@ pub(super) fn resources() -> Vec<Value> {
 
 fn resource(rule: &Rule) -> Value {
     let details: Value = rule.details.iter().map(|&column| (column.to_owned(), json!(column))).collect();
+    let fields: Vec<Value> = rule
+        .entity
+        .columns
+        .iter()
+        .map(|(identifier, column)| json!({"identifier": identifier, "columnName": column}))
+        .collect();
+    let settings = [
+        ("SilentHours", call("string", [parameter("forwarderSilentHours")])),
+        ("Rules", variable("ruleIds")),
+    ];
+    let conditions = [parameter("deployAnalyticsRules"), variable("hasSentinel"), is_chosen(rule.table)];
     json!({
-        "condition": whole(&call("and", [parameter("deployAnalyticsRules"), is_chosen(rule.table)])),
-        "dependsOn": [tables::id_of(rule.table)],
-        "type": "Microsoft.OperationalInsights/workspaces/providers/alertRules",
+        "condition": whole(&call("and", conditions)),
+        "dependsOn": [tables::id_of(rule.table), collection_rules::ERROR_LOGS],
+        "type": "Microsoft.SecurityInsights/alertRules",
         "apiVersion": "2024-03-01",
-        "name": format!("[concat(parameters('workspaceName'), '/Microsoft.SecurityInsights/', {})]", id(rule)),
+        "name": whole(&call("guid", [variable("workspaceId"), text("sentinel-forwarder"), text(rule.name)])),
+        "scope": whole(&variable("workspaceId")),
         "kind": "Scheduled",
         "properties": {
             "displayName": rule.title,
             "description": rule.description,
             "severity": rule.severity,
             "enabled": true,
-            "query": rule.query,
+            "query": query::with_settings(rule.query, &settings),
             "queryFrequency": rule.frequency,
             "queryPeriod": rule.period,
             "triggerOperator": "GreaterThan",
             "triggerThreshold": 0,
-            "suppressionEnabled": rule.rest.is_some(),
-            "suppressionDuration": rule.rest.unwrap_or(rule.frequency),
+            // It would mute the rule for every function.
+            "suppressionEnabled": false,
+            "suppressionDuration": rule.frequency,
             "tactics": rule.tactics,
             "techniques": rule.techniques,
             "eventGroupingSettings": {"aggregationKind": "AlertPerResult"},
             "alertDetailsOverride": {"alertDisplayNameFormat": rule.alert},
             "customDetails": details,
+            "entityMappings": [{"entityType": rule.entity.kind, "fieldMappings": fields}],
             "incidentConfiguration": {
                 "createIncident": true,
                 "groupingConfiguration": {
                     "enabled": true,
                     "reopenClosedIncident": false,
                     "lookbackDuration": "P1D",
-                    "matchingMethod": "AnyAlert",
+                    "matchingMethod": "Selected",
+                    "groupByCustomDetails": &rule.details[..rule.same],
                 },
             },
         },
     })
-}
-
-/// The expression of a name that is the same each time the template is deployed.
-fn id(rule: &Rule) -> String {
-    format!("guid(variables('workspaceId'), 'sentinel-forwarder', '{}')", rule.name)
 }
 
 #[cfg(test)]
@@ -209,17 +244,23 @@ mod tests {
         }
     }
 
-    /// A rule at rest does not see what arrives, so one that looks at the last hour only would miss it.
+    /// What is seen once is told once, and nothing is missed between two runs.
     #[test]
-    fn a_rule_that_looks_at_what_has_just_arrived_never_rests() {
+    fn a_rule_runs_as_often_as_its_query_looks_back() {
         for rule in &RULES {
-            assert_eq!(
-                rule.query.contains("ingestion_time() > ago(1h)"),
-                rule.rest.is_none(),
-                "{}",
-                rule.name
-            );
-            assert_eq!(rule.frequency, "PT1H", "{}: as often as the query looks back", rule.name);
+            let looks_back = rule.query.contains("ingestion_time() > ago(1h)");
+            assert_eq!(looks_back, rule.name != "forwarder_silent", "{}", rule.name);
+            assert_eq!(rule.frequency, "PT1H", "{}", rule.name);
+        }
+    }
+
+    /// Sentinel refuses a rule on a table that is not there, or not yet; the time of ingestion is lost in a union.
+    #[test]
+    fn every_query_does_without_its_table() {
+        for rule in &RULES {
+            let (_, query) = rule.query.split_once("union isfuzzy=true\n").expect("a fuzzy union");
+            assert!(query.trim_start().starts_with("(datatable("), "{}", rule.name);
+            assert!(!query.contains("),\n| where ingestion_time()"), "{}", rule.name);
         }
     }
 }

@@ -27,6 +27,15 @@ pub(super) fn id(number: &str) -> String {
     call("resourceId", [text(TYPE), name(number)])
 }
 
+/// The ids that this deployment's rules can have, as a list in KQL.
+pub(super) fn ids_in_kql() -> String {
+    let ids = (1..=MOST_SHARDS).map(|number| id(&number.to_string()));
+    let list = call("join", [call("createArray", ids), text("\", \"")]);
+    call("concat", [text("dynamic([\""), list, text("\"])")])
+}
+
+/// The logs of errors, for what must wait for all of them.
+pub(super) const ERROR_LOGS: &str = "errorLogs";
 /// The number of the rule that a copy is for.
 pub(super) const THIS_ONE: &str = "copyIndex(1)";
 
@@ -45,15 +54,18 @@ pub(super) fn endpoint(number: &str) -> String {
     format!("{}.endpoints.logsIngestion", call("reference", [id(number), text(API_VERSION)]))
 }
 
+/// The parameter, and a rule's property, that names the endpoint of the private link.
+const PRIVATE_ENDPOINT: &str = "dataCollectionEndpointId";
+
 /// The endpoint of the private link.
 pub(super) fn private_endpoint() -> String {
-    let endpoint = call("reference", [parameter("dataCollectionEndpointId"), text(API_VERSION)]);
+    let endpoint = call("reference", [parameter(PRIVATE_ENDPOINT), text(API_VERSION)]);
     format!("{endpoint}.logsIngestion.endpoint")
 }
 
 /// The expression that tells whether rows come through a private link.
 pub(super) fn is_public() -> String {
-    call("empty", [parameter("dataCollectionEndpointId")])
+    call("empty", [parameter(PRIVATE_ENDPOINT)])
 }
 
 /// The rules, and for each the role and the log of errors.
@@ -62,27 +74,32 @@ pub(super) fn resources() -> [Value; 3] {
 }
 
 fn rule() -> Value {
+    let endpoint = call("createObject", [text(PRIVATE_ENDPOINT), parameter(PRIVATE_ENDPOINT)]);
+    let private_link = either(&is_public(), &variable("nothing"), &endpoint);
     json!({
         "type": TYPE,
         "apiVersion": API_VERSION,
         "name": whole(&name(THIS_ONE)),
         "location": whole(&parameter("location")),
-        // A rule of this kind has an endpoint of its own, which a private link must not have.
-        "kind": whole(&either(&is_public(), &text("Direct"), "null()")),
+        // No other kind takes the Logs Ingestion API, through a private link neither.
+        "kind": "Direct",
         "copy": copy("rules"),
         "dependsOn": tables::ids(),
-        "properties": {
-            "description": "Takes what sentinel-forwarder sends",
-            "dataCollectionEndpointId":
-                whole(&either(&is_public(), "null()", &parameter("dataCollectionEndpointId"))),
-            "streamDeclarations": flows::declarations(),
-            "destinations": {
-                "logAnalytics": [
-                    {"name": flows::DESTINATION, "workspaceResourceId": whole(&variable("workspaceId"))},
-                ],
-            },
-            "dataFlows": flows::flows(),
+        "properties": whole(&call("union", [variable("rule"), private_link])),
+    })
+}
+
+/// The properties that every rule has, as a variable of the template.
+pub(super) fn properties() -> Value {
+    json!({
+        "description": "Takes what sentinel-forwarder sends",
+        "streamDeclarations": flows::declarations(),
+        "destinations": {
+            "logAnalytics": [
+                {"name": flows::DESTINATION, "workspaceResourceId": whole(&variable("workspaceId"))},
+            ],
         },
+        "dataFlows": flows::flows(),
     })
 }
 
@@ -110,7 +127,7 @@ fn error_log() -> Value {
         "apiVersion": "2021-05-01-preview",
         "name": "log-errors",
         "scope": whole(&id(THIS_ONE)),
-        "copy": copy("errorLogs"),
+        "copy": copy(ERROR_LOGS),
         "dependsOn": [whole(&id(THIS_ONE))],
         "properties": {
             "workspaceId": whole(&variable("workspaceId")),

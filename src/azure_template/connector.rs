@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::expression::{call, either, parameter, text, whole};
+use super::expression::{call, either, parameter, text, variable, whole};
 use super::flows::is_chosen;
 use super::tables;
 use crate::table::Table;
@@ -33,13 +33,11 @@ pub(super) fn resource() -> Value {
     let samples: Vec<Value> =
         SAMPLES.map(|(description, query)| json!({"description": description, "query": query})).into();
     json!({
-        "condition": whole(&parameter("deployConnector")),
-        "type": "Microsoft.OperationalInsights/workspaces/providers/dataConnectorDefinitions",
+        "condition": whole(&call("and", [parameter("deployConnector"), variable("hasSentinel")])),
+        "type": "Microsoft.SecurityInsights/dataConnectorDefinitions",
         "apiVersion": "2022-09-01-preview",
-        "name": whole(&call(
-            "concat",
-            [parameter("workspaceName"), text(&format!("/Microsoft.SecurityInsights/{ID}"))],
-        )),
+        "name": ID,
+        "scope": whole(&variable("workspaceId")),
         "location": whole(&parameter("location")),
         "kind": "Customizable",
         "dependsOn": tables::ids(),

@@ -34,7 +34,12 @@ pub(super) fn resources() -> [Value; 2] {
         "type": TYPE,
         "apiVersion": API_VERSION,
         "name": whole(&parameter("name")),
-        "location": whole(&parameter("location")),
+        // Some regions take no federated credential.
+        "location": whole(&either(
+            &call("empty", [parameter("identityLocation")]),
+            &parameter("location"),
+            &parameter("identityLocation"),
+        )),
     });
     let trust = json!({
         "condition": whole(&variable("createIdentity")),

@@ -13,6 +13,7 @@ mod identity;
 mod outputs;
 mod parameters;
 mod portal;
+mod query;
 mod schema;
 mod tables;
 mod variables;

@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Workspace,
     /// The region, that of the resource group unless told.
     Location,
-    /// Text that may be empty, of a form that the portal checks.
+    /// Text of a form that the portal checks; it may be empty only where the form says so.
     Text { default: &'static str, most_characters: usize, form: &'static str },
     /// One of these, the first unless told.
     Choice(&'static [&'static str]),
@@ -30,7 +30,9 @@ pub(super) enum Kind {
     Tables,
     /// True or false.
     Flag(bool),
-    /// A whole number.
+    /// True or false, true in the public cloud alone unless told.
+    PublicFlag,
+    /// A whole number; -1 as well, where that is the default.
     Whole { default: i32, least: i32, most: i32 },
     /// One of these whole numbers.
     WholeChoice { default: i32, of: &'static [i32] },
@@ -43,16 +45,24 @@ pub(super) enum Kind {
 pub(super) enum Page {
     Basics,
     Data,
-    Identity,
+    /// Of the identity, where one is made.
+    NewIdentity,
+    /// Of the identity, where one is there.
+    ExistingIdentity,
     Watching,
+    /// None: a form can't ask for it, or should not.
+    None,
 }
 
-const GUID: &str = "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$";
+const GUID: &str = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$";
 const RESOURCE_ID: &str = "^(/subscriptions/[^/]+/resourceGroups/[^/]+/providers/.+)?$";
-const ISSUER: &str = "^(https://[^ ]+)?$";
-const ROLE_ARN: &str = "^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[^ ]+)?$";
+const ISSUER: &str = "^https://[^ ]+$";
+const ROLE_ARN: &str = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/[^ ]+$";
+const REGION: &str = "^[a-z0-9]*$";
 const ANY: &str = "^[^\\r\\n]*$";
 const NAME: &str = "^[A-Za-z][A-Za-z0-9-]+[A-Za-z0-9]$";
+/// The forms that take the empty text.
+pub(super) const MAY_BE_EMPTY: [&str; 3] = [RESOURCE_ID, REGION, ANY];
 /// The most characters of an id or an ARN.
 const MOST_ID_CHARACTERS: usize = 2048;
 
@@ -126,31 +136,35 @@ fn data() -> Vec<Parameter> {
         of(
             "deployColumns",
             "Add EventTime_CF",
-            "Whether the column EventTime_CF is added to Microsoft's tables. It sets the table's own columns anew: \
-                name those to keep in keepColumns.",
-            Kind::Flag(true),
-            Page::Data,
+            "Whether the deployment adds the column EventTime_CF to Microsoft's tables. It replaces all columns of \
+                your own (_CF) that a table has: name those to keep in keepColumns. To add the column without removing \
+                any, run az monitor log-analytics workspace table update --columns EventTime_CF=datetime instead.",
+            Kind::Flag(false),
+            Page::None,
         ),
         of(
             "keepColumns",
             "Columns to keep",
             "Columns of your own that the tables have already, by table: \
-                {\"AWSCloudTrail\": [{\"name\": \"Team_CF\", \"type\": \"string\"}]}. What is not named is removed.",
+                {\"AWSCloudTrail\": [{\"name\": \"Team_CF\", \"type\": \"string\"}]}. What is not named is removed from \
+                a table that the deployment sets.",
             Kind::Columns,
-            Page::Data,
+            Page::None,
         ),
         of(
             "healthRetentionDays",
             "Days to keep the forwarder's own rows",
             "Days that SentinelForwarderHealth_CL and SentinelForwarderCompleteness_CL keep their rows, 4 to 730; -1 \
                 for as long as the workspace does.",
-            Kind::Whole { default: -1, least: -1, most: 730 },
+            Kind::Whole { default: -1, least: 4, most: 730 },
             Page::Data,
         ),
         of(
             "lake",
             "Copy CloudTrail for the data lake",
-            "Whether CloudTrail is copied into AWSCloudTrailLake_CL as well.",
+            "Whether CloudTrail is copied into AWSCloudTrailLake_CL as well. The copy is charged as a second ingestion. \
+                Where the tenant has the Microsoft Sentinel data lake, leave it off: the lake mirrors AWSCloudTrail \
+                at no extra charge for the same retention.",
             Kind::Flag(false),
             Page::Data,
         ),
@@ -172,8 +186,8 @@ fn data() -> Vec<Parameter> {
         of(
             "dataCollectionEndpointId",
             "Data collection endpoint",
-            "Resource id of a data collection endpoint that is in a private link scope; the rules then have no \
-                public endpoint. Empty without a private link.",
+            "Resource id of a data collection endpoint that is in a private link scope, which the outputs then name. \
+                Empty without a private link.",
             id(RESOURCE_ID),
             Page::Data,
         ),
@@ -188,28 +202,36 @@ fn identity() -> Vec<Parameter> {
             "The AWS account's token issuer: aws iam get-outbound-web-identity-federation-info. Not for a principal \
                 that is there already.",
             id(ISSUER),
-            Page::Identity,
+            Page::NewIdentity,
         ),
         of(
             "awsRoleArn",
             "ARN of the role",
             "ARN of the function's IAM role, which the identity trusts (arn:aws:iam::111122223333:role/name).",
             id(ROLE_ARN),
-            Page::Identity,
+            Page::NewIdentity,
+        ),
+        of(
+            "identityLocation",
+            "Region of the identity",
+            "Region of the managed identity, where that of the workspace takes no federated credential. Empty for \
+                that of the workspace.",
+            Kind::Text { default: "", most_characters: 64, form: REGION },
+            Page::NewIdentity,
         ),
         of(
             "principalObjectId",
             "Object id of a principal that is there",
             "Object id of an existing service principal. Empty to make a managed identity that trusts the role.",
             Kind::Text { default: "", most_characters: 36, form: GUID },
-            Page::Identity,
+            Page::ExistingIdentity,
         ),
         of(
             "clientId",
             "Its client id",
             "Client id of the existing service principal, for the outputs.",
             Kind::Text { default: "", most_characters: 36, form: GUID },
-            Page::Identity,
+            Page::ExistingIdentity,
         ),
     ]
 }
@@ -219,15 +241,24 @@ fn watching() -> Vec<Parameter> {
         of(
             "deployConnector",
             "Connector in the gallery",
-            "Whether Sentinel's gallery of connectors shows the forwarder.",
-            Kind::Flag(true),
-            Page::Watching,
+            "Whether Sentinel's gallery of connectors shows the forwarder. By default in the public cloud alone, since \
+                the US government cloud has no such connectors; never in China, where Sentinel was retired.",
+            Kind::PublicFlag,
+            Page::None,
         ),
         of(
             "deployAnalyticsRules",
             "Analytics rules",
-            "Whether Sentinel raises incidents when the forwarder needs someone. They read the health rows.",
+            "Whether Sentinel raises incidents when the forwarder needs someone. They read the health rows. A \
+                deployment sets them anew: false leaves rules that were edited in Sentinel as they are.",
             Kind::Flag(true),
+            Page::Watching,
+        ),
+        of(
+            "forwarderSilentHours",
+            "Hours without health that raise an incident",
+            "After how many hours without a health row of a function the analytics rule of silent forwarders fires.",
+            Kind::Whole { default: 3, least: 1, most: 48 },
             Page::Watching,
         ),
         of(
@@ -242,6 +273,13 @@ fn watching() -> Vec<Parameter> {
             "Hours without a row that alert",
             "After how many hours without a row the alert of silence fires.",
             Kind::WholeChoice { default: 6, of: &[1, 2, 3, 4, 5, 6, 24, 48] },
+            Page::Watching,
+        ),
+        of(
+            "throttledUploads",
+            "Throttled uploads that alert",
+            "More uploads than these throttled (429) in 15 minutes fire the alert of throttling.",
+            Kind::Whole { default: 10, least: 0, most: 9999 },
             Page::Watching,
         ),
         of(
@@ -277,7 +315,11 @@ impl Kind {
                 json!({"type": "array", "defaultValue": names, "allowedValues": names, "minLength": 1})
             }
             Self::Flag(default) => json!({"type": "bool", "defaultValue": default}),
+            Self::PublicFlag => {
+                json!({"type": "bool", "defaultValue": "[equals(environment().name, 'AzureCloud')]"})
+            }
             Self::Whole { default, least, most } => {
+                let least = least.min(default);
                 json!({"type": "int", "defaultValue": default, "minValue": least, "maxValue": most})
             }
             Self::WholeChoice { default, of } => {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::expression::{call, either, parameter, text, variable, whole};
 use super::flows::{self, Flow, is_chosen};
-use super::object;
+use super::{collection_rules, object, workbook};
 use crate::table::Table;
 
 /// The clouds: their name in the template, ours, and the audience of a federated credential
@@ -32,6 +32,10 @@ pub(super) fn definitions() -> Value {
             ))),
         ),
         ("createIdentity", json!(whole(&call("empty", [parameter("principalObjectId")])))),
+        ("hasSentinel", json!(whole(&has_sentinel()))),
+        ("rule", collection_rules::properties()),
+        ("ruleIds", json!(whole(&collection_rules::ids_in_kql()))),
+        ("notebook", workbook::notebook()),
         ("lake", json!(whole(&is_lake_wanted()))),
         ("ownKql", json!(whole(&call("concat", Flow::ALL.map(|flow| parameter(&flow.own_kql())))))),
         (
@@ -44,6 +48,12 @@ pub(super) fn definitions() -> Value {
         ),
     ];
     object(own.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(flows::variables()))
+}
+
+/// Microsoft Sentinel was retired in Azure operated by 21Vianet on 18 August 2026
+/// (<https://docs.azure.cn/en-us/sentinel/overview>).
+fn has_sentinel() -> String {
+    call("not", [call("equals", ["environment().name".to_owned(), text(CLOUDS[2].0)])])
 }
 
 /// The lake copies a table that is chosen, and Auxiliary tables are in the public cloud alone

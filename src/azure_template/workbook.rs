@@ -3,6 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::expression::{either, text, variable, whole};
+use super::query;
+
 const TIME_RANGE: &str = "TimeRange";
 const PRICE: &str = "DollarsPerGB";
 /// The list price of a GB in an Analytics table, East US, pay as you go
@@ -117,17 +120,18 @@ pub(super) fn resource() -> Value {
         "kind": "shared",
         "properties": {
             "displayName": "Sentinel forwarder",
-            "category": "sentinel",
+            "category": whole(&either(&variable("hasSentinel"), &text("sentinel"), &text("workbook"))),
             "sourceId": "[variables('workspaceId')]",
             "version": "1.0",
-            "serializedData": notebook().to_string(),
+            "serializedData": "[string(variables('notebook'))]",
         },
     })
 }
 
-fn notebook() -> Value {
-    let text = json!({"type": 1, "name": "about", "content": {"json": ABOUT}});
-    let items: Vec<Value> = [text, parameters()].into_iter().chain(PARTS.iter().map(item)).collect();
+/// The workbook itself, as a variable of the template.
+pub(super) fn notebook() -> Value {
+    let about = json!({"type": 1, "name": "about", "content": {"json": ABOUT}});
+    let items: Vec<Value> = [about, parameters()].into_iter().chain(PARTS.iter().map(item)).collect();
     json!({
         "version": "Notebook/1.0",
         "items": items,
@@ -179,7 +183,7 @@ fn item(part: &Part) -> Value {
         "content": {
             "version": "KqlItem/1.0",
             "title": part.title,
-            "query": with_price(part.query),
+            "query": query::with_settings(&with_price(part.query), &[("Rules", variable("ruleIds"))]),
             "size": 0,
             "timeContextFromParameter": TIME_RANGE,
             "queryType": 0,
@@ -216,11 +220,7 @@ mod tests {
 
     #[test]
     fn every_part_follows_the_time_range() {
-        let resource = resource();
-        let notebook: Value = serde_json::from_str(
-            resource["properties"]["serializedData"].as_str().expect("the notebook is a string"),
-        )
-        .expect("the notebook is JSON");
+        let notebook = notebook();
         let queries: Vec<&Value> =
             notebook["items"].as_array().expect("items").iter().filter(|item| item["type"] == 3).collect();
         assert_eq!(queries.len(), PARTS.len());

@@ -26,6 +26,12 @@ const STREAM_TYPES: [&str; 7] = ["string", "int", "long", "real", "boolean", "dy
 const TABLE_TYPES: [&str; 8] = ["string", "int", "long", "real", "boolean", "dynamic", "dateTime", "guid"];
 const PUBLISHER_ROLE: &str = "3913510d-42f4-4e42-8a64-420c390055eb";
 
+/// <https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-create-log-alert-rule>.
+const WINDOWS: [&str; 14] = [
+    "PT1M", "PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H",
+    "P1D", "P2D",
+];
+
 const AUDIENCES: [(&str, &str, &str); 3] = [
     ("AzureCloud", "public", "api://AzureADTokenExchange"),
     ("AzureUSGovernment", "usgovernment", "api://AzureADTokenExchangeUSGov"),
@@ -140,8 +146,14 @@ fn check_deployed(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
         {
             faults.push(format!("the name of {id} is too long"));
         }
-        if (rule["kind"] == "Direct") == rule["properties"]["dataCollectionEndpointId"].is_string() {
-            faults.push(format!("{id} has an endpoint of its own and a private link, or neither"));
+        if rule["kind"] != "Direct" {
+            faults.push(format!("{id} has another kind than Direct"));
+        }
+        let named = rule["properties"].get("dataCollectionEndpointId");
+        if named != told.parameters.get("dataCollectionEndpointId") {
+            let null = named.is_some_and(Value::is_null);
+            let what = if null { "names an endpoint that is null" } else { "does not name its endpoint" };
+            faults.push(format!("{id} {what}"));
         }
     }
     for (name, table) in &tables {
@@ -149,6 +161,7 @@ fn check_deployed(deployed: &Deployed, told: &Told, faults: &mut Vec<String>) {
     }
     for resource in deployed.resources.values() {
         check_alert(deployed, resource, faults);
+        check_first_deployment(resource, told, faults);
         if text(&resource["type"]).ends_with("/federatedIdentityCredentials") {
             let right = AUDIENCES.iter().find(|(cloud, ..)| *cloud == told.cloud);
             if members(&resource["properties"], "audiences").first().map(|value| text(value))
@@ -329,6 +342,48 @@ fn check_role(deployed: &Deployed, rule: &str, faults: &mut Vec<String>) {
         || text(&properties["principalId"]).len() != 36
     {
         faults.push(format!("{rule} has a wrong role: {properties}"));
+    }
+}
+
+/// What is refused, or does harm, where nothing of it stands yet.
+fn check_first_deployment(resource: &Value, told: &Told, faults: &mut Vec<String>) {
+    let (name, properties) = (text(&resource["name"]), &resource["properties"]);
+    match text(&resource["type"]) {
+        "Microsoft.OperationalInsights/workspaces/tables" => {
+            if !name.ends_with("_CL") && told.parameters["deployColumns"] != true {
+                faults.push(format!("{name} is set, and may lose columns"));
+            }
+        }
+        "Microsoft.SecurityInsights/alertRules" => {
+            let query = text(&properties["query"]);
+            let (_, union) = query.split_once("union isfuzzy=true").unwrap_or_default();
+            if !union.trim_start().starts_with("(datatable(") {
+                faults.push(format!("{} needs its table", properties["displayName"]));
+            }
+            let waits = members(resource, "dependsOn");
+            if !waits.iter().any(|id| text(id).ends_with("_CL"))
+                || query.contains("DCRLogErrors") && !waits.contains(&&Value::from("errorLogs"))
+            {
+                faults.push(format!("{} does not wait for its table", properties["displayName"]));
+            }
+        }
+        "Microsoft.Insights/scheduledQueryRules" => {
+            let queries =
+                members(&properties["criteria"], "allOf").into_iter().map(|each| text(&each["query"]));
+            if queries.into_iter().any(|query| query.contains("union") || query.contains("search")) {
+                faults.push(format!("{name} reads several tables"));
+            }
+            if properties["skipQueryValidation"] != true {
+                faults.push(format!("{name} is validated before its table is there"));
+            }
+            if !WINDOWS.contains(&text(&properties["windowSize"])) {
+                faults.push(format!("{name} has a window of {}", properties["windowSize"]));
+            }
+        }
+        kind if kind.starts_with("Microsoft.SecurityInsights/") && told.cloud == "AzureChinaCloud" => {
+            faults.push(format!("{name} needs Sentinel"));
+        }
+        _ => {}
     }
 }
 

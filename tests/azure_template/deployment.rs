@@ -169,16 +169,22 @@ pub(crate) fn expand(template: &Value, told: &Told) -> Result<Deployed, String> 
             }
         }
     }
+    let declared = template["resources"].as_array().into_iter().flatten();
+    let copies: Vec<&str> = declared.filter_map(|resource| resource["copy"]["name"].as_str()).collect();
     let mut resources = BTreeMap::new();
     for (id, (resource, index)) in &wanted {
         let value = with(*index, &shells).value(resource).map_err(|error| format!("{id}: {error}"))?;
         for needed in value["dependsOn"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            if !wanted.contains_key(needed) && !left_out.iter().any(|id| id == needed) {
+            if !wanted.contains_key(needed)
+                && !left_out.iter().any(|id| id == needed)
+                && !copies.contains(&needed)
+            {
                 return Err(format!("{id} depends on {needed}, which is not there"));
             }
         }
         if let Some(scope) = value["scope"].as_str()
             && !wanted.contains_key(scope)
+            && !scope.contains("/Microsoft.OperationalInsights/workspaces/")
         {
             return Err(format!("{id} stands on {scope}, which is not there"));
         }

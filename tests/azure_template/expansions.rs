@@ -20,6 +20,7 @@ fn told(name: &'static str, cloud: &'static str, more: &Value) -> Told {
 /// The ways in which it is deployed.
 pub(crate) fn ways() -> Vec<Told> {
     let everything = json!({
+        "deployColumns": true,
         "lake": true,
         "shards": 8,
         "name": "n".repeat(28),
@@ -39,7 +40,6 @@ pub(crate) fn ways() -> Vec<Told> {
     });
     let endpoint = outside("Microsoft.Insights/dataCollectionEndpoints/link");
     let bare = json!({
-        "deployColumns": false,
         "deployAlerts": false,
         "deployAnalyticsRules": false,
         "deployConnector": false,
@@ -52,11 +52,17 @@ pub(crate) fn ways() -> Vec<Told> {
         told("government", "AzureUSGovernment", &json!({"lake": true})),
         told("china", "AzureChinaCloud", &json!({"lake": true, "lakePlan": "Basic"})),
         told("private link", "AzureCloud", &json!({"dataCollectionEndpointId": endpoint, "shards": 2})),
-        told("four rules", "AzureCloud", &json!({"shards": 4})),
+        told(
+            "four rules",
+            "AzureCloud",
+            &json!({"shards": 4, "silenceHours": 24, "identityLocation": "northeurope"}),
+        ),
         told("bare", "AzureCloud", &bare),
-        told("trail alone", "AzureCloud", &json!({"tables": ["AWSCloudTrail"]})),
+        told("trail alone", "AzureCloud", &json!({"tables": ["AWSCloudTrail"], "silenceHours": 48})),
     ]
 }
+
+const ANALYTICS_RULE: &str = "Microsoft.SecurityInsights/alertRules";
 
 fn deployed(name: &str) -> Deployed {
     let told = ways().into_iter().find(|told| told.name == name).unwrap();
@@ -152,7 +158,61 @@ fn own_kql_stands_at_the_end_and_silences_the_alert_of_dropped_rows() {
 
 #[test]
 fn rules_of_sentinel_come_only_with_the_table_that_they_read() {
-    let kind = "Microsoft.OperationalInsights/workspaces/providers/alertRules";
-    assert_eq!(of_type(&deployed("default"), kind).len(), 6);
-    assert!(of_type(&deployed("trail alone"), kind).is_empty());
+    assert_eq!(of_type(&deployed("default"), ANALYTICS_RULE).len(), 6);
+    assert!(of_type(&deployed("trail alone"), ANALYTICS_RULE).is_empty());
+}
+
+#[test]
+fn a_table_of_microsofts_is_left_alone_unless_asked_for() {
+    let set = |name| {
+        let deployed = deployed(name);
+        let tables = of_type(&deployed, "Microsoft.OperationalInsights/workspaces/tables");
+        tables.into_iter().filter(|table| !table["name"].as_str().unwrap().ends_with("_CL")).count()
+    };
+    assert_eq!(set("default"), 0);
+    assert_eq!(set("everything"), 2);
+}
+
+#[test]
+fn sentinels_content_is_deployed_only_where_sentinel_takes_it() {
+    let content = |name| {
+        let deployed = deployed(name);
+        [ANALYTICS_RULE, "Microsoft.SecurityInsights/dataConnectorDefinitions"]
+            .map(|kind| of_type(&deployed, kind).len())
+    };
+    assert_eq!(content("default"), [6, 1]);
+    assert_eq!(content("government"), [6, 0]);
+    assert_eq!(content("china"), [0, 0]);
+}
+
+#[test]
+fn thresholds_are_those_of_the_deployment() {
+    let template = azure_template::main_template();
+    let more = json!({"forwarderSilentHours": 12, "throttledUploads": 50, "silenceHours": 48});
+    let deployed = expand(&template, &told("thresholds", "AzureCloud", &more)).unwrap();
+    let texts: String = deployed.resources.values().map(Value::to_string).collect();
+    assert!(texts.contains("let SilentHours = 12;") && texts.contains(r#""threshold":50"#));
+    assert!(texts.contains(r#""windowSize":"P2D""#) && texts.contains("ago(48h)"));
+}
+
+#[test]
+fn what_a_rule_dropped_is_sought_by_the_rules_of_this_deployment() {
+    let deployed = deployed("four rules");
+    let ids = rule_ids(&deployed);
+    let dropped = |value: &&Value| value.to_string().contains("DCRLogErrors | where");
+    let rules: Vec<&Value> = of_type(&deployed, ANALYTICS_RULE).into_iter().filter(dropped).collect();
+    let notebook = of_type(&deployed, "Microsoft.Insights/workbooks")[0];
+    for text in [&rules[0]["properties"]["query"], &notebook["properties"]["serializedData"]] {
+        let text = text.as_str().unwrap();
+        assert!(ids.len() == 4 && ids.iter().all(|id| text.contains(id.as_str())), "{text}");
+    }
+}
+
+#[test]
+fn the_identity_may_be_in_another_region_than_the_workspace() {
+    let region = |name| {
+        let deployed = deployed(name);
+        of_type(&deployed, "Microsoft.ManagedIdentity/userAssignedIdentities")[0]["location"].clone()
+    };
+    assert_eq!([region("default"), region("four rules")], ["westeurope", "northeurope"]);
 }

@@ -259,6 +259,12 @@ fn call(name: &str, values: &[Value], context: &impl Context) -> Result<Value, S
             json!(text.split(at.as_str()).collect::<Vec<_>>())
         }
         ("last", [Value::Array(array)]) => array.last().cloned().unwrap_or_default(),
+        ("first", [Value::Array(array)]) => array.first().cloned().unwrap_or_default(),
+        ("string", [value]) => json!(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
+        ("less", [Value::Number(one), Value::Number(other)]) => json!(one.as_i64() < other.as_i64()),
+        ("div", [Value::Number(one), Value::Number(other)]) => {
+            json!(one.as_i64().zip(other.as_i64()).and_then(|(one, other)| one.checked_div(other)))
+        }
         ("trim", [Value::String(text)]) => json!(text.trim()),
         _ => return wrong(),
     })

@@ -24,46 +24,82 @@ fn the_files_are_not_stale() {
 }
 
 #[test]
-fn the_form_answers_every_parameter_but_the_columns_to_keep() {
+fn the_form_answers_every_parameter_but_those_that_it_should_not() {
     let (template, form) = (azure_template::main_template(), azure_template::ui_definition());
     let mut parameters = names(&template["parameters"]);
-    assert!(parameters.remove("keepColumns"));
+    // A form can't ask for columns by table, nor know the cloud.
+    for name in ["deployColumns", "keepColumns", "deployConnector"] {
+        assert!(parameters.remove(name), "{name}");
+    }
     assert_eq!(names(&form["parameters"]["outputs"]), parameters);
+}
+
+/// The controls that ask for a parameter, by where the form keeps the answer.
+fn asked(form: &Value) -> Vec<(String, &Value)> {
+    fn collect<'a>(of: &str, elements: &'a Value, asked: &mut Vec<(String, &'a Value)>) {
+        for element in elements.as_array().unwrap() {
+            let [kind, name] = ["type", "name"].map(|member| element[member].as_str().unwrap());
+            match kind {
+                "Microsoft.Common.Section" => collect(&format!("{of}.{name}"), &element["elements"], asked),
+                // The choice between two sections.
+                "Microsoft.Common.OptionsGroup" | "Microsoft.Solutions.ArmApiControl" => {}
+                _ if of == "basics" => asked.push((format!("basics('{name}')"), element)),
+                _ => asked.push((format!("{of}.{name}"), element)),
+            }
+        }
+    }
+    let mut asked = Vec::new();
+    collect("basics", &form["parameters"]["basics"], &mut asked);
+    for step in form["parameters"]["steps"].as_array().unwrap() {
+        collect(&format!("steps('{}')", step["name"].as_str().unwrap()), &step["elements"], &mut asked);
+    }
+    asked
+}
+
+/// Without an issuer and a role, or without a principal, a deployment has an identity that nobody can use.
+#[test]
+fn the_form_requires_what_an_identity_needs() {
+    let form = azure_template::ui_definition();
+    let asked = asked(&form);
+    for name in ["awsIssuer", "awsRoleArn", "principalObjectId", "clientId"] {
+        let (_, element) = asked.iter().find(|(_, element)| element["name"] == name).unwrap();
+        assert_eq!(element["constraints"]["required"], true, "{name}");
+        assert!(!element["constraints"]["regex"].as_str().unwrap().ends_with(")?$"), "{name} may be empty");
+    }
+}
+
+#[test]
+fn the_form_takes_no_retention_that_azure_refuses() {
+    let form = azure_template::ui_definition();
+    let asked = asked(&form);
+    let (_, element) = asked.iter().find(|(_, element)| element["name"] == "healthRetentionDays").unwrap();
+    let days = "int(steps('data').healthRetentionDays)";
+    let is_valid = format!(
+        "[or(equals(steps('data').healthRetentionDays, '-1'), and(greaterOrEquals({days}, 4), \
+            lessOrEquals({days}, 730)))]"
+    );
+    assert_eq!(element["constraints"]["validations"][1]["isValid"], is_valid);
 }
 
 #[test]
 fn the_form_asks_for_what_it_hands_on_once() {
     let form = azure_template::ui_definition();
-    let mut asked = Vec::new();
-    for element in form["parameters"]["basics"].as_array().unwrap() {
-        asked.push(format!("basics('{}')", element["name"].as_str().unwrap()));
-    }
-    for step in form["parameters"]["steps"].as_array().unwrap() {
-        for element in step["elements"].as_array().unwrap() {
-            let [step, name] = [&step["name"], &element["name"]].map(|name| name.as_str().unwrap());
-            asked.push(format!("steps('{step}').{name}"));
-        }
-    }
     let outputs = form["parameters"]["outputs"].as_object().unwrap();
-    for place in &asked {
-        let hands_on = |value: &Value| {
-            let value = value.as_str().unwrap();
-            [format!("[{place}]"), format!("[int({place})]"), format!("[{place}.name]")]
-                .iter()
-                .any(|form| form == value)
-        };
-        assert_eq!(outputs.values().filter(|value| hands_on(value)).count(), 1, "{place}");
+    let asked = asked(&form);
+    for (place, element) in &asked {
+        let chosen = |kind: &str| format!("[if(equals(steps('identity').principal, '{kind}'), {place}, '')]");
+        let forms = [format!("[{place}]"), format!("[int({place})]"), chosen("new"), chosen("existing")];
+        let hands_on = |value: &&Value| forms.iter().any(|form| form == value.as_str().unwrap());
+        assert_eq!(outputs.values().filter(hands_on).count(), 1, "{place}: {element}");
     }
-    assert_eq!(outputs.len(), asked.len() + 1, "only the region has a control of its own");
+    assert_eq!(outputs.len(), asked.len() + 1, "only the region is that of the workspace");
 }
 
 #[test]
 fn the_form_begins_with_the_defaults_of_the_template() {
     let (template, form) = (azure_template::main_template(), azure_template::ui_definition());
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let steps = form["parameters"]["steps"].as_array().unwrap();
-    let elements = steps.iter().map(|step| &step["elements"]).chain([&form["parameters"]["basics"]]);
-    for element in elements.flat_map(|elements| elements.as_array().unwrap()) {
+    for (_, element) in asked(&form) {
         let name = element["name"].as_str().unwrap();
         if let Some(default) = template["parameters"][name].get("defaultValue") {
             assert_eq!(text(&element["defaultValue"]), text(default), "{name}");

@@ -228,8 +228,15 @@ const FAULTS: &[Fault] = &[
         t["parameters"]["name"]["maxLength"] = json!(40);
         t["parameters"]["name"]["defaultValue"] = json!("a-name-of-thirty-two-characters-");
     }),
-    ("a private link leaves the rule its own endpoint", "an endpoint of its own and a private link", |t| {
-        resource(t, "dataCollectionRules", "")["kind"] = json!("Direct");
+    ("a private link changes the kind of the rule", "has another kind than Direct", |t| {
+        resource(t, "dataCollectionRules", "")["kind"] =
+            json!("[if(empty(parameters('dataCollectionEndpointId')), 'Direct', null())]");
+    }),
+    ("a private link is not named", "does not name its endpoint", |t| {
+        resource(t, "dataCollectionRules", "")["properties"] = json!("[variables('rule')]");
+    }),
+    ("a rule names no endpoint as null", "names an endpoint that is null", |t| {
+        t["variables"]["rule"]["dataCollectionEndpointId"] = json!("[null()]");
     }),
     ("a rule has no endpoint", "no endpoints in", |t| {
         resource(t, "dataCollectionRules", "")["kind"] = json!("Linux");
@@ -259,6 +266,30 @@ const FAULTS: &[Fault] = &[
             "copyIndex(1)",
             "copyIndex(5)",
         );
+    }),
+    ("a rule of Sentinel's needs its table", "needs its table", |t| {
+        resource(t, "alertRules", "dead_letters")["properties"]["query"] =
+            json!("SentinelForwarderHealth_CL | where DeadLetters > 0");
+    }),
+    ("a rule of Sentinel's does not wait for the log of errors", "does not wait for its table", |t| {
+        resource(t, "alertRules", "rows_dropped")["dependsOn"].as_array_mut().unwrap().pop();
+    }),
+    ("Microsoft's tables are set by default", "is set, and may lose columns", |t| {
+        t["parameters"]["deployColumns"]["defaultValue"] = json!(true);
+    }),
+    ("the connector is deployed in China", "needs Sentinel", |t| {
+        resource(t, "dataConnectorDefinitions", "")["condition"] = json!(true);
+    }),
+    ("the alert of silence reads several tables", "reads several tables", |t| {
+        let condition = &mut resource(t, "scheduledQueryRules", "")["properties"]["criteria"]["allOf"][0];
+        replace(&mut condition["query"], "{0} |", "union {0} |");
+    }),
+    ("the alert of silence is validated", "is validated before its table is there", |t| {
+        resource(t, "scheduledQueryRules", "")["properties"]["skipQueryValidation"] = json!(false);
+    }),
+    ("the window of a day is 24 hours", "has a window of", |t| {
+        let window = &mut resource(t, "scheduledQueryRules", "")["properties"]["windowSize"];
+        replace(window, "less(parameters('silenceHours'), 24)", "less(parameters('silenceHours'), 99)");
     }),
     ("an output has another name", "AZURE_CLIENT_ID: is missing", |t| {
         let outputs = t["outputs"].as_object_mut().unwrap();
