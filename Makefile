@@ -55,7 +55,7 @@ invoke: binaries $(LOCAL_STAMP) $(DEPLOY_STAMP) ## Invoke the local function wit
 	@$(LOCAL) -m local.invoke $(DEPLOY)/cargo-lambda $(EVENT)
 
 .PHONY: test
-test: cargo-test end-to-end ## Run all tests, the end-to-end ones with the real function on a local AWS
+test: $(JUDGES_STAMP) cargo-test end-to-end ## Run all tests, the end-to-end ones with the real function on a local AWS
 
 .PHONY: cargo-test
 cargo-test: ## Run the tests of the crate alone

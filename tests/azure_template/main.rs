@@ -8,3 +8,4 @@ mod expansions;
 mod expression;
 mod files;
 mod mutations;
+mod schemas;
