@@ -349,10 +349,10 @@ fn check_role(deployed: &Deployed, rule: &str, faults: &mut Vec<String>) {
 fn check_first_deployment(resource: &Value, told: &Told, faults: &mut Vec<String>) {
     let (name, properties) = (text(&resource["name"]), &resource["properties"]);
     match text(&resource["type"]) {
-        "Microsoft.OperationalInsights/workspaces/tables" => {
-            if !name.ends_with("_CL") && told.parameters["deployColumns"] != true {
-                faults.push(format!("{name} is set, and may lose columns"));
-            }
+        "Microsoft.OperationalInsights/workspaces/tables"
+            if !name.ends_with("_CL") && told.parameters["deployColumns"] != true =>
+        {
+            faults.push(format!("{name} is set, and may lose columns"));
         }
         "Microsoft.SecurityInsights/alertRules" => {
             let query = text(&properties["query"]);

@@ -160,7 +160,7 @@ fn judged(cases: &Map<String, Value>) -> Option<Value> {
     let schemas = root.join("../shared/azure-schemas");
     let tools = ["judges", "local"].map(|name| root.join(".tools").join(name).join("bin/python"));
     let Some(python) = tools.iter().find(|python| python.exists()).filter(|_| schemas.is_dir()) else {
-        eprintln!("SKIPPED: no published schemas of Azure, or no validator (`make test` installs it)");
+        crate::skipped("no published schemas of Azure, or no validator (`make test` installs it)");
         return None;
     };
     let mut judge = Command::new(python)
