@@ -20,7 +20,6 @@ mod service;
 #[cfg(feature = "cli")]
 mod writing;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -30,7 +29,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use rustls::{ClientConfig, RootCertStore};
 
 pub use archive::{Archive, Mark, Stored, Versions};
 #[cfg(feature = "cli")]
@@ -53,36 +51,23 @@ pub use service::ServiceError;
 pub use writing::Writing;
 
 use crate::config::Sdk;
+use crate::http_client::HttpClient;
+pub use crate::http_client::http_client;
 
 /// How long one try of a call may take until its answer begins, and all tries together: an answer that never comes must
 /// leave time to settle.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const OPERATION: Duration = Duration::from_secs(25);
-
-/// The one HTTP client of both clouds: one set of embedded roots, one pool of connections.
-///
-/// # Errors
-/// If the client can't be built.
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    // ring supports both protocol versions, so the versions can always be set.
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // Neither cloud's API redirects; what would follow takes the body along, and with it a secret.
-    let redirects = reqwest::redirect::Policy::none();
-    let builder =
-        reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).no_proxy().redirect(redirects);
-    match tls {
-        Ok(tls) => {
-            builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
-        }
-        Err(_) => builder.build(),
-    }
-}
+/// The longest answer that the function reads, but for objects of S3, which it never holds whole. The longest of its
+/// calls' is a page of 1,000 versions of a bucket, half a megabyte of CloudTrail's keys and at most 1.5 MB.
+const FUNCTION_ANSWER_BYTES: usize = 2 << 20;
+/// The same for an operator's machine: ten messages of 1 MiB come in one answer, written as JSON in JSON.
+#[cfg(feature = "cli")]
+const OPERATOR_ANSWER_BYTES: usize = 32 << 20;
 
 /// The function's settings of the SDK, from its environment alone.
 #[must_use]
-pub fn function_config(client: reqwest::Client, settings: Sdk) -> SdkConfig {
+pub fn function_config(client: HttpClient, settings: Sdk) -> SdkConfig {
     // Lambda gives the role's credentials in the environment, for as long as that lives.
     let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
     let mut config = SdkConfig::builder()
@@ -92,7 +77,7 @@ pub fn function_config(client: reqwest::Client, settings: Sdk) -> SdkConfig {
         .identity_cache(IdentityCache::lazy().build())
         .timeout_config(timeouts())
         .retry_config(RetryConfig::standard())
-        .http_client(http::SharedClient::new(client))
+        .http_client(http::SharedClient::new(client, FUNCTION_ANSWER_BYTES))
         .use_fips(settings.uses_fips())
         .use_dual_stack(settings.uses_dual_stack());
     config.set_endpoint_url(settings.endpoint_url().map(str::to_owned));
@@ -111,9 +96,9 @@ impl LoadServiceConfig for OfService {
 
 /// An operator's settings of the SDK: region, credentials and endpoints as the environment and the profile say.
 #[cfg(feature = "cli")]
-pub async fn operator_config(client: reqwest::Client) -> SdkConfig {
+pub async fn operator_config(client: HttpClient) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
-    loader.http_client(http::SharedClient::new(client)).load().await
+    loader.http_client(http::SharedClient::new(client, OPERATOR_ANSWER_BYTES)).load().await
 }
 
 fn timeouts() -> TimeoutConfig {

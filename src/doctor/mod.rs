@@ -19,7 +19,6 @@ mod validity;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use reqwest::Client;
 use tokio::time::timeout;
 
 pub use finding::{Check, Finding, Status, has_failed, json, summary};
@@ -27,6 +26,7 @@ pub use probe::PROBE;
 
 use crate::aws::{Inspection, LookError, http_client, operator_config};
 use crate::config::{Api, Config, Credential, Problems};
+use crate::http_client::HttpClient;
 
 /// How long one question may take, its retries included: nobody waits long for a doctor.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -129,7 +129,7 @@ fn silence() -> LookError {
 }
 
 struct Visit<'a, F> {
-    client: Client,
+    client: HttpClient,
     aws: SdkConfig,
     options: &'a Options,
     /// Whether AWS knows us.
