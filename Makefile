@@ -33,8 +33,6 @@ CYCLONEDX_STAMP := .tools/cyclonedx-$(CYCLONEDX_VERSION).stamp
 
 export BIN_DIR
 export SAM_CLI_TELEMETRY := 0
-# Only `sam validate` wants a region, and any will do; a region of your own stays.
-export AWS_DEFAULT_REGION ?= us-east-1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -131,7 +129,9 @@ advisories: $(DENY_STAMP) ## Check for known vulnerabilities (fetches the adviso
 machete: $(MACHETE_STAMP) ## Check for dependencies that nothing uses
 	.tools/bin/cargo-machete --skip-target-dir
 
+# `sam validate` wants a region, and any will do. A deployment takes that of the profile.
 .PHONY: template
+template: export AWS_DEFAULT_REGION ?= us-east-1
 template: $(DEPLOY_STAMP) ## Lint the templates
 	$(DEPLOY)/sam validate --lint --template template.yaml
 	$(DEPLOY)/cfn-lint template.yaml deploy/*.yaml
@@ -169,9 +169,9 @@ build-ForwarderFunction:
 	cp target/lambda/sentinel-forwarder/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
 
 .PHONY: deploy
-deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters unless PARAMETERS='Name=value …' gives them (ARCH=arm64 or x86_64)
+deploy: $(DEPLOY_STAMP) ## Build, and deploy to the region of the AWS profile, asking for the parameters unless PARAMETERS='Name=value …' gives them (ARCH=arm64 or x86_64)
 	ARCH=$(ARCH) $(DEPLOY)/sam build --parameter-overrides Architecture=$(ARCH)
-	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) $(if $(AWS_REGION),--region $(AWS_REGION)) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
 .PHONY: release
 release: $(DEPLOY_STAMP) $(CYCLONEDX_STAMP) ## Build the files of a release into target/release-files (RELEASE_ARCHES='arm64 x86_64')
