@@ -118,7 +118,7 @@ class Plan:
         visibility = chance.randint(_LEAST_VISIBILITY, _MOST_VISIBILITY)
         short = 1 + chance.random() if chance.random() < SHORT_SHARE else INVOCATION_SECONDS
         moment, kind, lost = chance.random(), chance.random(), chance.random() < LOST_ANSWER_SHARE
-        frozen = chance.choice((chance.uniform(0.3, 3.0), LEASE_SECONDS + chance.random()))
+        frozen = chance.choice((chance.uniform(0.3, 3.0), LEASE_SECONDS + chance.uniform(2.0, 4.0)))
         strike = self._next(self._strikes[slot], STRIKES, slot)
         return Poll(
             messages,
