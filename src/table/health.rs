@@ -33,7 +33,6 @@ const RUN: &[Member] = &[
     ("UploadFailed", Long("UploadFailed")),
     ("CircuitOpen", Long("CircuitOpen")),
     ("FilesMissing", Long("FilesMissing")),
-    ("UnsentRuns", Long("UnsentRuns")),
     ("DeliveryLagSeconds", Long("DeliveryLagSeconds")),
     ("Tables", Dynamic("Tables")),
     ("Reasons", Dynamic("Reasons")),
