@@ -33,10 +33,6 @@ CYCLONEDX_STAMP := .tools/cyclonedx-$(CYCLONEDX_VERSION).stamp
 
 export BIN_DIR
 export SAM_CLI_TELEMETRY := 0
-# Only `sam validate` wants a region, and any will do; a region of your own stays.
-export AWS_DEFAULT_REGION ?= us-east-1
-# What `sentinelctl --version` names.
-export SENTINELCTL_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -133,7 +129,9 @@ advisories: $(DENY_STAMP) ## Check for known vulnerabilities (fetches the adviso
 machete: $(MACHETE_STAMP) ## Check for dependencies that nothing uses
 	.tools/bin/cargo-machete --skip-target-dir
 
+# `sam validate` wants a region, and any will do. A deployment takes that of the profile.
 .PHONY: template
+template: export AWS_DEFAULT_REGION ?= us-east-1
 template: $(DEPLOY_STAMP) ## Lint the templates
 	$(DEPLOY)/sam validate --lint --template template.yaml
 	$(DEPLOY)/cfn-lint template.yaml deploy/*.yaml
@@ -171,9 +169,9 @@ build-ForwarderFunction:
 	cp target/lambda/sentinel-forwarder/bootstrap "$(ARTIFACTS_DIR)/bootstrap"
 
 .PHONY: deploy
-deploy: $(DEPLOY_STAMP) ## Build and deploy to AWS, asking for the parameters unless PARAMETERS='Name=value …' gives them (ARCH=arm64 or x86_64)
+deploy: $(DEPLOY_STAMP) ## Build, and deploy to the region of the AWS profile, asking for the parameters unless PARAMETERS='Name=value …' gives them (ARCH=arm64 or x86_64)
 	ARCH=$(ARCH) $(DEPLOY)/sam build --parameter-overrides Architecture=$(ARCH)
-	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+	$(DEPLOY)/sam deploy $(if $(PARAMETERS),,--guided) $(if $(AWS_REGION),--region $(AWS_REGION)) --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
 .PHONY: release
 release: $(DEPLOY_STAMP) $(CYCLONEDX_STAMP) ## Build the files of a release into target/release-files (RELEASE_ARCHES='arm64 x86_64')
@@ -229,7 +227,6 @@ fuzz/Cargo.lock: Cargo.lock fuzz/Cargo.toml
 	@cp Cargo.lock $@
 
 define venv
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=python3.12 make … takes another")'
 	@echo "Installing $(2) into .tools/$(1)"
 	@rm -rf .tools/$(1)
 	@mkdir -p .tools

@@ -21,6 +21,8 @@ FLOORS = {
     "table": 1,
     "rules": 1,
     "batch": 1,
+    # Both adapters stand on it.
+    "http_client": 1.5,
     "aws": 2,
     "sentinel": 2,
     "forward": 3,

@@ -4,6 +4,7 @@ mod logging;
 mod sdk;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 
 use secrecy::SecretString;
@@ -185,7 +186,7 @@ impl Config {
     /// # Errors
     /// With every problem that there is.
     pub fn from_env() -> Result<Self, Problems> {
-        Self::parse(std::env::vars().collect())
+        Self::parse(environment())
     }
 
     /// Reads the process's environment as the function would in Lambda, where the queues are required.
@@ -193,7 +194,7 @@ impl Config {
     /// # Errors
     /// With every problem that there is.
     pub fn from_env_as_in_lambda() -> Result<Self, Problems> {
-        let mut variables: BTreeMap<_, _> = std::env::vars().collect();
+        let mut variables = environment();
         variables.entry(FUNCTION_NAME.to_owned()).or_insert_with(|| "any".to_owned());
         Self::parse(variables)
     }
@@ -207,6 +208,12 @@ impl Config {
         let config = reader.config();
         if reader.problems.is_empty() { Ok(config) } else { Err(Problems(reader.problems)) }
     }
+}
+
+/// The process's variables. What is no Unicode is replaced by a character that no setting takes.
+fn environment() -> BTreeMap<String, String> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
 struct Reader {
@@ -396,8 +403,12 @@ impl Reader {
     }
 
     /// The variable's value; an empty one is none.
-    fn optional(&self, name: &str) -> Option<String> {
-        self.variables.get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    fn optional(&mut self, name: &str) -> Option<String> {
+        let value = self.variables.get(name)?.trim().to_owned();
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            self.problem(name, "is no UTF-8: set it again");
+        }
+        Some(value).filter(|value| !value.is_empty())
     }
 
     fn required(&mut self, name: &str, meaning: &str) -> String {

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod failure;
 pub mod forward;
 pub mod handler;
+pub mod http_client;
 pub mod json;
 pub mod notary;
 pub mod record;

@@ -82,8 +82,9 @@ async fn run(handler: Function) -> Result<(), Error> {
 
 #[expect(clippy::print_stdout, reason = "CloudWatch takes metrics from the function's output")]
 async fn answer(handler: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Error> {
+    let function = Arc::clone(&event.context.env_config);
     let (answer, tally) = handler.handle(event).await?;
-    for line in tally.metrics(Timestamp::now()) {
+    for line in tally.metrics(Timestamp::now(), &function.function_name) {
         println!("{line}");
     }
     Ok(answer)

@@ -83,6 +83,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Things put on the work queue to be done later.
     pub continuations: u64,
+    /// The longest that a message which will be retried has waited since it was sent.
+    pub waiting_seconds: u64,
     /// How often a rule's circuit opened.
     pub circuit_open: u64,
     /// Files that `CloudTrail`'s digests list, and that were not delivered.
@@ -114,6 +116,7 @@ impl Tally {
         self.ignored += other.ignored;
         self.duplicates += other.duplicates;
         self.continuations += other.continuations;
+        self.waiting_seconds = self.waiting_seconds.max(other.waiting_seconds);
         self.circuit_open += other.circuit_open;
         self.files_missing += other.files_missing;
         self.digests_verified += other.digests_verified;
@@ -157,16 +160,17 @@ impl Tally {
         }
     }
 
-    /// The metrics as log lines.
+    /// The metrics as log lines, each metric also by the function's name: several functions may share a namespace.
     #[must_use]
-    pub fn metrics(&self, now: Timestamp) -> Vec<String> {
+    pub fn metrics(&self, now: Timestamp, function: &str) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut line = Line::new(&[&[]]);
+        let mut line = Line::new(function, &[&[]]);
         line.count("Objects", self.objects);
         line.count("Ignored", self.ignored);
-        line.bytes("BytesRead", self.bytes_read);
+        line.number("BytesRead", "Bytes", self.bytes_read);
         line.count("Duplicates", self.duplicates);
         line.count("Continuations", self.continuations);
+        line.number("WaitingSeconds", "Seconds", self.waiting_seconds);
         line.count("CircuitOpen", self.circuit_open);
         line.count("FilesMissing", self.files_missing);
         line.count("DigestsVerified", self.digests_verified);
@@ -176,14 +180,14 @@ impl Tally {
         line.count("Watches", self.watches);
         line.end(now, &mut lines);
         for (name, table) in &self.tables {
-            let mut line = Line::new(&[&["Table"]]);
+            let mut line = Line::new(function, &[&["Table"]]);
             line.member("Table", json!(name));
             line.count("Records", table.records);
             line.count("Rows", table.rows);
             line.count("RowsTruncated", table.rows_truncated);
             line.count("RecordsRepaired", table.repaired);
             line.count("RecordsWithoutTime", table.without_time);
-            line.bytes("BytesUploaded", table.bytes_uploaded);
+            line.number("BytesUploaded", "Bytes", table.bytes_uploaded);
             line.count("Uploads", table.uploads);
             line.count("UploadThrottled", table.upload_throttled);
             line.count("UploadFailed", table.upload_failed);
@@ -193,7 +197,7 @@ impl Tally {
                 ("DeliveryLagSeconds", "Seconds", &table.delivery_lag_seconds),
             ] {
                 for values in values.chunks(MOST_VALUES) {
-                    let mut line = Line::new(&[&["Table"]]);
+                    let mut line = Line::new(function, &[&["Table"]]);
                     line.member("Table", json!(name));
                     line.metric(metric, unit, json!(values));
                     line.end(now, &mut lines);
@@ -202,7 +206,7 @@ impl Tally {
         }
         for (metric, counts) in [("DeadLetters", &self.letters), ("ActionNeeded", &self.action_needed)] {
             for (reason, count) in counts {
-                let mut line = Line::new(&[&[], &["Reason"]]);
+                let mut line = Line::new(function, &[&[], &["Reason"]]);
                 line.member("Reason", json!(reason.name()));
                 line.count(metric, *count);
                 line.end(now, &mut lines);
@@ -220,8 +224,13 @@ struct Line {
 }
 
 impl Line {
-    fn new(dimensions: &[&[&str]]) -> Self {
-        Self { dimensions: json!(dimensions), metrics: Vec::new(), members: Map::new() }
+    /// With those sets of dimensions, and each of them once more with the function's name.
+    fn new(function: &str, sets: &[&[&str]]) -> Self {
+        let own = sets.iter().map(|set| [&["FunctionName"], *set].concat());
+        let dimensions: Vec<_> = sets.iter().map(|set| set.to_vec()).chain(own).collect();
+        let mut line = Self { dimensions: json!(dimensions), metrics: Vec::new(), members: Map::new() };
+        line.member("FunctionName", json!(function));
+        line
     }
 
     fn member(&mut self, name: &str, value: Value) {
@@ -234,14 +243,12 @@ impl Line {
     }
 
     fn count(&mut self, name: &str, value: u64) {
-        if value > 0 {
-            self.metric(name, "Count", json!(value));
-        }
+        self.number(name, "Count", value);
     }
 
-    fn bytes(&mut self, name: &str, value: u64) {
+    fn number(&mut self, name: &str, unit: &str, value: u64) {
         if value > 0 {
-            self.metric(name, "Bytes", json!(value));
+            self.metric(name, unit, json!(value));
         }
     }
 
@@ -266,10 +273,10 @@ mod tests {
         tally.table("AWSCloudTrail").rows = 3;
         tally.table("AWSCloudTrail").upload_ms = vec![5; 101];
         tally.letters.insert(Reason::Corrupt, 1);
-        let lines = tally.metrics(Timestamp::UNIX_EPOCH);
+        let lines = tally.metrics(Timestamp::UNIX_EPOCH, "forwarder");
         assert_eq!(lines.len(), 5);
-        insta::assert_snapshot!(lines[0], @r#"{"Objects":2,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[]],"Metrics":[{"Name":"Objects","Unit":"Count"}],"Namespace":"SentinelForwarder"}],"Timestamp":0}}"#);
-        insta::assert_snapshot!(lines[4], @r#"{"DeadLetters":1,"Reason":"Corrupt","_aws":{"CloudWatchMetrics":[{"Dimensions":[[],["Reason"]],"Metrics":[{"Name":"DeadLetters","Unit":"Count"}],"Namespace":"SentinelForwarder"}],"Timestamp":0}}"#);
+        insta::assert_snapshot!(lines[0], @r#"{"FunctionName":"forwarder","Objects":2,"_aws":{"CloudWatchMetrics":[{"Dimensions":[[],["FunctionName"]],"Metrics":[{"Name":"Objects","Unit":"Count"}],"Namespace":"SentinelForwarder"}],"Timestamp":0}}"#);
+        insta::assert_snapshot!(lines[4], @r#"{"DeadLetters":1,"FunctionName":"forwarder","Reason":"Corrupt","_aws":{"CloudWatchMetrics":[{"Dimensions":[[],["Reason"],["FunctionName"],["FunctionName","Reason"]],"Metrics":[{"Name":"DeadLetters","Unit":"Count"}],"Namespace":"SentinelForwarder"}],"Timestamp":0}}"#);
         assert_eq!(tally.report(), Report { objects: 2, rows: 3, dead_letters: 1, ..Report::default() });
     }
 }

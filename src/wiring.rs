@@ -8,6 +8,7 @@ use tracing::warn;
 use crate::aws::{AzureProofs, CloudTrailKeys, DynamoLedger, GuardDuty, S3Objects, SqsQueue};
 use crate::config::{Api, Cloud, Config, Credential};
 use crate::forward::{Checks, Forwarder, Limits};
+use crate::http_client::HttpClient;
 use crate::notary::Notary;
 use crate::sentinel::{DataCollectorSink, LogsIngestionSink, Sink};
 use crate::watch::FindingWatch;
@@ -17,7 +18,7 @@ pub type Pipeline = Forwarder<Sink<AzureProofs>, S3Objects, SqsQueue, DynamoLedg
 
 /// Where rows go, as the settings say. Nobody is asked anything yet.
 #[must_use]
-pub fn sink(config: &Config, client: reqwest::Client, aws: &SdkConfig) -> Sink<AzureProofs> {
+pub fn sink(config: &Config, client: HttpClient, aws: &SdkConfig) -> Sink<AzureProofs> {
     match config.api.clone() {
         Api::LogsIngestion(settings) => {
             let proofs = AzureProofs::new(aws, settings.credential.clone(), settings.cloud);

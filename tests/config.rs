@@ -51,6 +51,7 @@ fn each_wrong_value_is_a_problem_and_never_a_default() {
         ("AZURE_TENANT_ID", ""),
         ("AZURE_AUTHORITY_HOST", "login.example.com"),
         ("RULES_URI", "rules.json"),
+        ("AZURE_CLIENT_ID", "caf\u{fffd}"),
         ("AWS_LAMBDA_FUNCTION_NAME", "f"),
     ] {
         let problems = parse(&[(name, value)]).expect_err(name);

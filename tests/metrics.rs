@@ -100,6 +100,8 @@ fn target<'a>(root: &'a Map<String, Value>, name: &Value) -> Option<&'a Value> {
     root.get(name.as_str()?)
 }
 
+const FUNCTION: &str = "forwarder";
+
 fn full_tally() -> Tally {
     let mut tally = Tally {
         objects: 1,
@@ -107,6 +109,7 @@ fn full_tally() -> Tally {
         ignored: 1,
         duplicates: 1,
         continuations: 1,
+        waiting_seconds: 1,
         circuit_open: 1,
         ..Tally::default()
     };
@@ -133,7 +136,7 @@ fn full_tally() -> Tally {
 
 #[test]
 fn every_line_keeps_to_the_format() {
-    let lines = full_tally().metrics(Timestamp::now());
+    let lines = full_tally().metrics(Timestamp::now(), FUNCTION);
     assert!(lines.len() > 10, "{lines:?}");
     for line in &lines {
         assert_eq!(problems(line), Vec::<String>::new(), "{line}");
@@ -142,8 +145,22 @@ fn every_line_keeps_to_the_format() {
 }
 
 #[test]
+fn every_metric_is_also_told_by_the_function() {
+    for line in full_tally().metrics(Timestamp::now(), FUNCTION) {
+        let root: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(root["FunctionName"], FUNCTION);
+        for directive in root["_aws"]["CloudWatchMetrics"].as_array().unwrap() {
+            let sets: Vec<Vec<String>> = serde_json::from_value(directive["Dimensions"].clone()).unwrap();
+            let (own, all): (Vec<_>, Vec<_>) =
+                sets.into_iter().partition(|set| set.first().is_some_and(|name| name == "FunctionName"));
+            assert_eq!(own.iter().map(|set| set[1..].to_vec()).collect::<Vec<_>>(), all, "{line}");
+        }
+    }
+}
+
+#[test]
 fn nothing_to_tell_is_no_line() {
-    assert_eq!(Tally::default().metrics(Timestamp::now()), Vec::<String>::new());
+    assert_eq!(Tally::default().metrics(Timestamp::now(), FUNCTION), Vec::<String>::new());
 }
 
 #[test]

@@ -89,8 +89,9 @@ async fn a_redirect_does_not_take_a_secret_along() {
             format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
         stream.write_all(answer.as_bytes()).unwrap();
     });
-    let response =
-        http_client().unwrap().post(url).timeout(Duration::from_secs(5)).body(SECRET).send().await.unwrap();
+    let client = http_client().unwrap();
+    let sent = client.send(|client| client.post(url).timeout(Duration::from_secs(5)).body(SECRET));
+    let response = sent.await.unwrap();
     assert_eq!(response.status(), 307);
     answering.join().unwrap();
     assert!(elsewhere.accept().is_err(), "somebody came");

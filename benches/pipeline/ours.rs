@@ -17,6 +17,7 @@ use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
 use sentinel_forwarder::delivery::{Entry, Key};
 use sentinel_forwarder::forward::{Attempt, Forwarder, Limits};
+use sentinel_forwarder::http_client::HttpClient;
 use sentinel_forwarder::report::Tally;
 use sentinel_forwarder::sentinel::LogsIngestionSink;
 use sentinel_forwarder::task::{ObjectRef, Task};
@@ -123,7 +124,7 @@ pub(super) fn run(path: &Path, level: u32, around: Around) -> Result<Cost, Failu
 async fn forward(
     path: &Path,
     level: u32,
-    client: reqwest::Client,
+    client: HttpClient,
     objects: impl ObjectReader,
     ledger: Option<Memory>,
 ) -> Result<Cost, Failure> {

@@ -57,7 +57,8 @@ def table(result: Result) -> str:
         f"{polls} polls, {result.uploads} uploads, {result.seconds:.0f} s",
         "Polls: " + ", ".join(f"{endings[ending]} {ending.value}" for ending in Ending if endings[ending]),
         "AWS: " + ", ".join(f"{count} {fault}" for fault, count in sorted(result.faults.items())),
-        f"Longest wait asked of the queue: {result.longest_wait} s",
+        f"Longest wait asked of the queue: {result.longest_wait} s; "
+        f"receipts of each message in the first outage: {result.outage_receives} at least",
         f"{'BATCHES DELIVERED AGAIN':<44}{'COUNT':>7}{'ALLOWED':>9}",
     ]
     for cause in Cause:

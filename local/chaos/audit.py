@@ -13,6 +13,9 @@ from local.chaos.workload import STRANGER, Record, Workload
 CHECKPOINT_BATCHES = 32
 """The most batches between two checkpoints of an object."""
 
+UPLOADS_IN_FLIGHT = 8
+"""The most that a function sends when it wakes and its invocation has ended."""
+
 _CRASHES = 10
 """From so many ends of the function on, a letter that calls it a crash is explained."""
 
@@ -21,9 +24,11 @@ class Cause(Enum):
     """Why a batch held something that had been delivered before."""
 
     ANSWER_LOST = "answer of Sentinel lost"
+    LATE = "answer of Sentinel came after the deadline"
+    FROZEN = "in flight while its function was frozen"
     ENDED = "killed or timed out above the checkpoint"
     LEDGER = "ledger did not answer"
-    BESIDE = "beside a batch that failed"
+    BESIDE = "BESIDE its holder, or a batch that failed"
     BELOW = "BELOW the checkpoint"
     NONE = "WITHOUT a cause"
 
@@ -80,6 +85,10 @@ class Audit:
                 if self.doubles[cause]:
                     said.append(f"{len(self.doubles[cause])} batches delivered again {cause.value}")
             said += [f"delivered again {one}" for one in self.uncaused]
+            for cause in (Cause.BESIDE, Cause.FROZEN):
+                batches, most = len(self.doubles[cause]), self.allowed.get(cause, 0)
+                if batches > most:
+                    said.append(f"{batches} batches delivered again {cause.value}, allowed {most}")
             if self.doubled_batches > sum(self.allowed.values()):
                 said.append(f"{self.doubled_batches} batches delivered again, allowed {sum(self.allowed.values())}")
         return said
@@ -109,7 +118,7 @@ def judge(
         if identity not in arrivals and not any(start <= record.index < end for start, end in ranges):
             audit.lost.append(record)
     _count_doubles(audit, arrivals)
-    _count_allowed(audit, arrivals, uploads)
+    _count_allowed(audit, arrivals)
     return audit
 
 
@@ -180,11 +189,14 @@ def _cause(before: Arrival, again: Arrival) -> Cause:
     """Say why a record came again after this arrival of it."""
     invocation, record = before.upload.invocation, before.record
     risk = _risk(before)
-    if invocation is None or risk is Cause.ANSWER_LOST:
-        return Cause.ANSWER_LOST
+    if invocation is None or risk in (Cause.ANSWER_LOST, Cause.LATE):
+        return risk
+    if _is_overdue(again):
+        return Cause.FROZEN
     if invocation.ending and invocation.ending.is_cut_short:
         # What came again before the function was ended came again since it had been let go.
-        return risk if again.upload.began_at >= invocation.ended_at else Cause.BESIDE
+        is_over = again.upload.began_at >= invocation.ended_at
+        return risk if is_over else Cause.LEDGER if _ledger_failed(invocation, record) else Cause.BESIDE
     if risk is Cause.NONE and invocation.wants_again(record.announced_by):
         return Cause.BESIDE
     return risk
@@ -193,11 +205,24 @@ def _cause(before: Arrival, again: Arrival) -> Cause:
 def _risk(arrival: Arrival) -> Cause:
     """Say what could bring a record again after this arrival of it, whether it does or not."""
     invocation, record = arrival.upload.invocation, arrival.record
+    is_cut_short = invocation is not None and invocation.ending is not None and invocation.ending.is_cut_short
+    if arrival.upload.is_late and not is_cut_short:
+        return Cause.LATE
     if not arrival.upload.is_acknowledged or invocation is None:
         return Cause.ANSWER_LOST
-    if invocation.ending and invocation.ending.is_cut_short:
+    if is_cut_short:
         return Cause.BELOW if record.index < invocation.checkpoints.get(record.key, 0) else Cause.ENDED
     return Cause.LEDGER if _ledger_failed(invocation, record) else Cause.NONE
+
+
+def _is_overdue(arrival: Arrival) -> bool:
+    """Say whether a frozen function sent it when its invocation had ended."""
+    invocation = arrival.upload.invocation
+    return (
+        invocation is not None
+        and invocation.ending is Ending.FROZEN
+        and arrival.upload.began_at >= invocation.ended_at
+    )
 
 
 def _ledger_failed(invocation: Invocation, record: Record) -> bool:
@@ -210,16 +235,25 @@ def _ledger_failed(invocation: Invocation, record: Record) -> bool:
     return any((about or invocation.unanswered).values())
 
 
-def _count_allowed(audit: Audit, arrivals: dict[str, list[Arrival]], uploads: dict[str, Upload]) -> None:
+def _count_allowed(audit: Audit, arrivals: dict[str, list[Arrival]]) -> None:
     """Count the batches that each cause could have brought again."""
-    # A finding that an event announces too may come again by itself, beside the rest of its batch.
-    unanswered: dict[str, set[str]] = defaultdict(set)
-    for identity, copies in arrivals.items():
-        for copy in copies:
-            if not uploads[copy.request_id].is_acknowledged:
-                comes_alone = len(copy.record.announced_by) > 1
-                unanswered[copy.request_id].add(identity if comes_alone else copy.record.key)
-    audit.allowed[Cause.ANSWER_LOST] = sum(map(len, unanswered.values()))
+    for lost in (Cause.ANSWER_LOST, Cause.LATE):
+        unanswered: dict[str, set[str]] = defaultdict(set)
+        for identity, copies in arrivals.items():
+            for copy in copies:
+                if _risk(copy) is lost:
+                    # A finding that an event announces too may come again by itself, beside the rest of its batch.
+                    comes_alone = len(copy.record.announced_by) > 1
+                    unanswered[copy.request_id].add(identity if comes_alone else copy.record.key)
+        audit.allowed[lost] = sum(map(len, unanswered.values()))
+    overdue = {
+        (copy.upload.invocation, copy.request_id)
+        for copies in arrivals.values()
+        for copy in copies
+        if _is_overdue(copy)
+    }
+    of_each = Counter(invocation for invocation, _ in overdue)
+    audit.allowed[Cause.FROZEN] = sum(min(count, UPLOADS_IN_FLIGHT) for count in of_each.values())
     open_batches: dict[tuple[Cause, Invocation, str], set[str]] = defaultdict(set)
     for copies in arrivals.values():
         for copy in copies:

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 
+LATE_SECONDS = 0.3
+"""An answer takes so long at most until the function has read it."""
+
+
 class Ending(Enum):
     """How an invocation ended."""
 
@@ -17,12 +21,13 @@ class Ending(Enum):
     FAILED = "answered with an error"
     KILLED = "killed"
     TIMED_OUT = "timed out"
+    FROZEN = "timed out while frozen"
     DIED = "died by itself"
 
     @property
     def is_cut_short(self) -> bool:
         """Whether the function was ended in the middle."""
-        return self in (Ending.KILLED, Ending.TIMED_OUT, Ending.DIED)
+        return self in (Ending.KILLED, Ending.TIMED_OUT, Ending.FROZEN, Ending.DIED)
 
 
 @dataclass(eq=False)
@@ -31,6 +36,8 @@ class Invocation:
 
     messages: dict[str, frozenset[str]]
     """What each announces, by message id."""
+    uploads_until: float = math.inf
+    """When the function takes an upload for failed whose answer is not there."""
     ending: Ending | None = None
     ended_at: float = math.inf
     returned: set[str] = field(default_factory=set)
@@ -52,6 +59,8 @@ class Upload:
     invocation: Invocation | None
     is_acknowledged: bool = False
     """Whether a good answer went back to a caller that was still there."""
+    is_late: bool = False
+    """Whether it went back when the caller had, or may have, given it up."""
     began_at: float = field(default_factory=time.monotonic)
 
 
@@ -59,26 +68,32 @@ class Upload:
 class Seat:
     """A place for one function process, and the invocation that it is at."""
 
-    number: int
+    clock_ahead: int = 0
+    """By how many seconds the process's own clock is ahead of the ledger's."""
     invocation: Invocation | None = None
+    is_frozen: bool = False
     _calls_left: int | None = None
-    _kill: Callable[[], None] | None = None
+    _strike: Callable[[], None] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, invocation: Invocation, calls_left: int | None, kill: Callable[[], None]) -> None:
-        """Begin an invocation, that may be killed after so many calls."""
+    def take(self, invocation: Invocation, calls_left: int | None, strike: Callable[[], None]) -> None:
+        """Begin an invocation, that may be struck after so many calls."""
         with self._lock:
-            self.invocation, self._calls_left, self._kill = invocation, calls_left, kill
+            self.invocation, self._calls_left, self._strike = invocation, calls_left, strike
 
     def tick(self) -> None:
-        """Count a call that begins or has been answered; the one that is too many kills."""
+        """Count a call that begins or has been answered; the one that is too many strikes."""
         with self._lock:
-            if self._calls_left is None or self._kill is None or self.invocation is None:
+            if self._calls_left is None or self._strike is None or self.invocation is None:
                 return
             self._calls_left -= 1
             if self._calls_left > 0:
                 return
             self._calls_left = None
-            self.invocation.ending = Ending.KILLED
-            self.invocation.ended_at = time.monotonic()
-            self._kill()
+            self._strike()
+
+    def gives_up(self) -> bool:
+        """Say whether an answer that goes back now may come too late for its invocation."""
+        return self.is_frozen or (
+            self.invocation is not None and time.monotonic() > self.invocation.uploads_until - LATE_SECONDS
+        )

@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-SLOTS = 3
-"""Function processes at once."""
+SLOTS = 4
+"""Functions on the queue, one process of each at once; a frozen one comes on top."""
 
 INVOCATION_SECONDS = 6.0
-"""The function's time-out; the ledger's lease lasts a little longer."""
+"""The function's time-out."""
+
+LEASE_SECONDS = INVOCATION_SECONDS + 4
+"""By then a lease has run out: it lasts a little longer than the invocation, and its clock has whole seconds."""
 
 MOST_MESSAGES = 10
 """Of one poll, as template.yaml has it."""
 
-POLLS_A_KILL = 4
-"""One of so many polls of a slot ends with a kill."""
+STRIKES = ("kill", "kill", "freeze", None, None, None, None, None)
+"""What becomes of a slot's polls, in an order that is drawn."""
+
+IDLES = ("closed", "deaf", None, None, None, None, None, None, None, None)
+"""What becomes of the connections of a slot while it is frozen between two invocations: the other side closes them, or
+takes nothing from them any more."""
+
+CLOCKS = (0, 0, 40, -40)
+"""By how many seconds a slot's own clock is ahead of the ledger's."""
 
 SHORT_SHARE = 0.1
 LOST_ANSWER_SHARE = 0.05
@@ -29,10 +39,13 @@ MOST_ANNOUNCEMENTS = 5
 REFUSED_MARK = "chaos-refuses-this-record"
 """Text of the records that the stand-in refuses all the time."""
 
+_DEPENDENCIES = ("s3", "sqs", "dead letters", "dynamodb", "sentinel", "token")
 _WINDOW_SECONDS = 2.0
 _BY_TIME_SHARE = 0.3
 _MOST_CALLS = 60
 _LEAST_VISIBILITY, _MOST_VISIBILITY = 3, 6
+_SLOW_SHARE = 0.5
+"""In so many windows one dependency is slow."""
 _CALM = 0.08
 """The share of calls to AWS that fail in any weather."""
 
@@ -57,20 +70,25 @@ class Poll:
     """The most that are received."""
     visibility: int
     seconds: float
-    killed_at: float | None
+    strike: str | None
+    struck_at: float | None
     """As a share of the time that an invocation takes."""
-    killed_after: int | None
+    struck_after: int | None
     """After so many calls to the clouds, begun and answered ones counted alike."""
+    frozen_seconds: float
+    idle: str | None
     answer_lost: bool
 
 
 @dataclass(frozen=True)
 class Window:
-    """The weather for a while: the share of calls to each AWS service that fail, and the stand-in's faults."""
+    """The weather for a while: the share of calls to each AWS service that fail, the stand-in's faults, and by how much
+    each call to one dependency is delayed."""
 
     seconds: float
     aws: dict[str, float]
     sentinel: tuple[dict[str, Any], ...]
+    slow: dict[str, float]
 
 
 class Plan:
@@ -79,7 +97,12 @@ class Plan:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._polls = [self.stream(f"poll {slot}") for slot in range(SLOTS)]
-        self._kills: list[list[bool]] = [[] for _ in range(SLOTS)]
+        self._strikes: list[list[str | None]] = [[] for _ in range(SLOTS)]
+        self._idles: list[list[str | None]] = [[] for _ in range(SLOTS)]
+        clocks = list(CLOCKS)
+        self.stream("clocks").shuffle(clocks)
+        self.clocks = clocks
+        """Of each slot."""
         self._fates = self.stream("fates")
         self._lock = threading.Lock()
 
@@ -95,23 +118,26 @@ class Plan:
         visibility = chance.randint(_LEAST_VISIBILITY, _MOST_VISIBILITY)
         short = 1 + chance.random() if chance.random() < SHORT_SHARE else INVOCATION_SECONDS
         moment, kind, lost = chance.random(), chance.random(), chance.random() < LOST_ANSWER_SHARE
-        killed = self._is_killed(slot)
+        frozen = chance.choice((chance.uniform(0.3, 3.0), LEASE_SECONDS + chance.uniform(2.0, 4.0)))
+        strike = self._next(self._strikes[slot], STRIKES, slot)
         return Poll(
             messages,
             visibility,
             short,
-            moment if killed and kind < _BY_TIME_SHARE else None,
-            int(math.exp(moment * math.log(_MOST_CALLS))) if killed and kind >= _BY_TIME_SHARE else None,
+            strike,
+            moment if strike and kind < _BY_TIME_SHARE else None,
+            int(math.exp(moment * math.log(_MOST_CALLS))) if strike and kind >= _BY_TIME_SHARE else None,
+            frozen,
+            self._next(self._idles[slot], IDLES, slot),
             lost,
         )
 
-    def _is_killed(self, slot: int) -> bool:
+    def _next(self, left: list[str | None], all_of_them: tuple[str | None, ...], slot: int) -> str | None:
         """Draw without putting back: chance alone would leave whole rounds in peace."""
-        kills = self._kills[slot]
-        if not kills:
-            kills += [True] + [False] * (POLLS_A_KILL - 1)
-            self._polls[slot].shuffle(kills)
-        return kills.pop()
+        if not left:
+            left += all_of_them
+            self._polls[slot].shuffle(left)
+        return left.pop()
 
     def fate(self, service: str, share: float) -> tuple[Fate, float]:
         """Draw the fate of one call, and a number between 0 and 1 that says how much of it."""
@@ -138,7 +164,8 @@ class Plan:
                 sentinel += _sentinel_faults(chance)
             elif place != "calm":
                 aws[place] = chance.choice((0.15, 0.3, 0.6))
-        return Window(_WINDOW_SECONDS, aws, tuple(sentinel))
+        slow = {chance.choice(_DEPENDENCIES): chance.choice((0.2, 0.6, 2.0))} if chance.random() < _SLOW_SHARE else {}
+        return Window(_WINDOW_SECONDS, aws, tuple(sentinel), slow)
 
 
 def _sentinel_faults(chance: random.Random) -> list[dict[str, Any]]:

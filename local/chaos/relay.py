@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _UPSTREAM_SECONDS = 15.0
-_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
+_DEAF_SECONDS = 60.0
+_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "server"})
+DATE = "Date"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Relay(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self._upstream = urlsplit(upstream)
+        self._handlers: set[_Handler] = set()
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def take(self, exchange: "Exchange", call: Call) -> None:
@@ -67,6 +70,15 @@ class Relay(ThreadingHTTPServer):
         finally:
             connection.close()
 
+    def end_connections(self, deaf: bool) -> None:
+        """Close those that are open, or take nothing from them any more, as a firewall does that has forgotten them."""
+        for handler in list(self._handlers):
+            if deaf:
+                handler.is_deaf = True
+            else:
+                with suppress(OSError):
+                    handler.connection.shutdown(socket.SHUT_RDWR)
+
     def end(self) -> None:
         """Listen no more."""
         self.shutdown()
@@ -82,9 +94,26 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Relay
+    is_deaf = False
+
+    def setup(self) -> None:
+        """Begin a connection."""
+        super().setup()
+        self.server._handlers.add(self)
+
+    def finish(self) -> None:
+        """End a connection."""
+        self.server._handlers.discard(self)
+        super().finish()
 
     def _take(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.is_deaf:
+            # Until the caller hangs up.
+            self.connection.settimeout(_DEAF_SECONDS)
+            with suppress(OSError):
+                self.rfile.read(1)
+            return Exchange(self).drop()
         headers = {name.lower(): value for name, value in self.headers.items()}
         exchange = Exchange(self)
         try:
@@ -107,7 +136,9 @@ class Exchange:
     def answer(self, answer: Answer, bytes_sent: int | None = None) -> None:
         """Answer; with `bytes_sent`, close the connection after so much of the body."""
         handler = self._handler
-        headers = [(name, value) for name, value in answer.headers if name.lower() not in _OF_THE_CONNECTION]
+        # The last of a name counts.
+        headers = list({name.lower(): (name, value) for name, value in answer.headers}.values())
+        headers = [(name, value) for name, value in headers if name.lower() not in _OF_THE_CONNECTION]
         headers.append(("Content-Length", str(len(answer.body))))
         head = [f"HTTP/1.1 {answer.status} ", *(f"{name}: {value}" for name, value in headers), "", ""]
         handler.wfile.write("\r\n".join(head).encode("latin-1") + answer.body[:bytes_sent])

@@ -4,6 +4,7 @@
 //! that no secret exists. Secrets come from Secrets Manager or from SSM.
 
 use aws_config::SdkConfig;
+use aws_sdk_sts::config::http::HttpResponse;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use secrecy::SecretString;
 
@@ -89,16 +90,24 @@ impl ProofSource for AzureProofs {
     }
 }
 
-fn refusal<E: ProvideErrorMetadata, R>(
-    error: &SdkError<E, R>,
+fn refusal<E: ProvideErrorMetadata>(
+    error: &SdkError<E, HttpResponse>,
     what: &'static str,
     advice: &'static str,
 ) -> ProofError {
-    let code = error.code().unwrap_or("no answer").to_owned();
-    let passes =
-        matches!(
-            error,
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_)
-        ) || ["Throttl", "Internal", "ServiceUnavailable", "TooMany"].iter().any(|word| code.contains(word));
-    if passes { ProofError::Unavailable { what, code } } else { ProofError::Refused { what, code, advice } }
+    // Only AWS itself gives a code. What else answers, with whatever status, refuses nothing in its name.
+    let Some(code) = error.code() else {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+        return ProofError::Unavailable { what, code };
+    };
+    let is_busy =
+        error.raw_response().is_some_and(|response| matches!(response.status().as_u16(), 429 | 500..));
+    let is_passing = |word: &&str| code.contains(*word);
+    let code = code.to_owned();
+    if is_busy || ["Throttl", "Internal", "ServiceUnavailable", "TooMany"].iter().any(is_passing) {
+        ProofError::Unavailable { what, code }
+    } else {
+        ProofError::Refused { what, code, advice }
+    }
 }

@@ -18,12 +18,15 @@ use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::failure::{Disposition, Reason};
+use crate::http_client::{HttpClient, read_body};
 use crate::json;
 
 /// The most findings of a page, and of one call for their content.
 const PAGE: u32 = 50;
 /// How long one try may take, and how many there are.
 const ATTEMPT: Duration = Duration::from_secs(10);
+/// The longest answer: a page of findings that are each as long as an event may be, 256 KB.
+const MOST_BYTES: usize = 16 << 20;
 const TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
@@ -104,7 +107,7 @@ pub trait Findings: Send + Sync + 'static {
 
 /// `GuardDuty` itself.
 pub struct GuardDuty {
-    client: reqwest::Client,
+    client: HttpClient,
     credentials: Option<SharedCredentialsProvider>,
     region: String,
     endpoint: String,
@@ -113,9 +116,15 @@ pub struct GuardDuty {
 impl GuardDuty {
     /// With the SDK's settings.
     #[must_use]
-    pub fn new(client: reqwest::Client, config: &SdkConfig) -> Self {
+    pub fn new(client: HttpClient, config: &SdkConfig) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let endpoint = endpoint_of_environment(config).unwrap_or_else(|| endpoint_in(&region));
+        let endpoint = endpoint_of_environment(config).unwrap_or_else(|| {
+            endpoint_in(
+                &region,
+                config.use_fips().unwrap_or_default(),
+                config.use_dual_stack().unwrap_or_default(),
+            )
+        });
         Self { client, credentials: config.credentials_provider(), region, endpoint }
     }
 
@@ -147,7 +156,9 @@ impl GuardDuty {
         if !status.is_success() {
             return Err(GuardDutyError::Unavailable { code });
         }
-        answer.text().await.map_err(|_| GuardDutyError::unavailable("the answer broke off"))
+        let body = read_body(answer, MOST_BYTES).await;
+        let body = body.map_err(|error| GuardDutyError::unavailable(&error.to_string()))?;
+        String::from_utf8(body).map_err(|_| unreadable())
     }
 
     async fn signed(
@@ -257,14 +268,19 @@ fn endpoint_of_environment(config: &SdkConfig) -> Option<String> {
     Some(endpoint.trim_end_matches('/').to_owned())
 }
 
-/// <https://docs.aws.amazon.com/general/latest/gr/guardduty.html>.
-fn endpoint_in(region: &str) -> String {
-    let domain = match region.split('-').next() {
-        Some("cn") => "amazonaws.com.cn",
-        Some("eusc") => "amazonaws.eu",
-        _ => "amazonaws.com",
+/// <https://docs.aws.amazon.com/general/latest/gr/guardduty.html>; by the SDKs' rules for what FIPS 140 validated, and for
+/// both versions of IP.
+fn endpoint_in(region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
+    let (domain, dual_stack_domain) = match region.split('-').next() {
+        Some("cn") => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
+        Some("eusc") => ("amazonaws.eu", "api.amazonwebservices.eu"),
+        _ => ("amazonaws.com", "api.aws"),
     };
-    format!("https://guardduty.{region}.{domain}")
+    let domain = if uses_dual_stack { dual_stack_domain } else { domain };
+    // The endpoints of GovCloud are validated under their usual names.
+    let is_validated = region.starts_with("us-gov-") && !uses_dual_stack;
+    let service = if uses_fips && !is_validated { "guardduty-fips" } else { "guardduty" };
+    format!("https://{service}.{region}.{domain}")
 }
 
 fn member<'a>(answer: &'a str, name: &str) -> Result<Option<&'a str>, GuardDutyError> {
@@ -285,14 +301,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_partition_has_its_own_domain() {
-        for (region, endpoint) in [
-            ("eu-west-1", "https://guardduty.eu-west-1.amazonaws.com"),
-            ("us-gov-west-1", "https://guardduty.us-gov-west-1.amazonaws.com"),
-            ("cn-north-1", "https://guardduty.cn-north-1.amazonaws.com.cn"),
-            ("eusc-de-east-1", "https://guardduty.eusc-de-east-1.amazonaws.eu"),
+    fn each_partition_has_its_own_endpoints_those_of_fips_and_dual_stack_too() {
+        // As botocore 1.44 resolves them, for the usual endpoint, dual stack, FIPS, and both.
+        for (region, hosts) in [
+            (
+                "eu-west-1",
+                [
+                    "guardduty.eu-west-1.amazonaws.com",
+                    "guardduty.eu-west-1.api.aws",
+                    "guardduty-fips.eu-west-1.amazonaws.com",
+                    "guardduty-fips.eu-west-1.api.aws",
+                ],
+            ),
+            (
+                "us-gov-west-1",
+                [
+                    "guardduty.us-gov-west-1.amazonaws.com",
+                    "guardduty.us-gov-west-1.api.aws",
+                    "guardduty.us-gov-west-1.amazonaws.com",
+                    "guardduty-fips.us-gov-west-1.api.aws",
+                ],
+            ),
+            (
+                "cn-north-1",
+                [
+                    "guardduty.cn-north-1.amazonaws.com.cn",
+                    "guardduty.cn-north-1.api.amazonwebservices.com.cn",
+                    "guardduty-fips.cn-north-1.amazonaws.com.cn",
+                    "guardduty-fips.cn-north-1.api.amazonwebservices.com.cn",
+                ],
+            ),
+            (
+                "eusc-de-east-1",
+                [
+                    "guardduty.eusc-de-east-1.amazonaws.eu",
+                    "guardduty.eusc-de-east-1.api.amazonwebservices.eu",
+                    "guardduty-fips.eusc-de-east-1.amazonaws.eu",
+                    "guardduty-fips.eusc-de-east-1.api.amazonwebservices.eu",
+                ],
+            ),
         ] {
-            assert_eq!(endpoint_in(region), endpoint);
+            let resolved = [(false, false), (false, true), (true, false), (true, true)];
+            let resolved = resolved.map(|(fips, dual_stack)| endpoint_in(region, fips, dual_stack));
+            assert_eq!(resolved, hosts.map(|host| format!("https://{host}")));
         }
     }
 }

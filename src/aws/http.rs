@@ -1,4 +1,4 @@
-//! The SDK's HTTP over the client that the Azure wing uses too.
+//! The SDK's HTTP over the client that the Azure wing uses too. An answer is bounded, but for the content of an object.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -7,17 +7,22 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
-use reqwest::{Body, Client, Request};
+use http_body_util::Limited;
+use reqwest::{Body, Request};
+
+use crate::http_client;
 
 /// A client that the SDK can use.
 #[derive(Clone, Debug)]
 pub(super) struct SharedClient {
-    client: Client,
+    client: http_client::HttpClient,
+    most_bytes: usize,
 }
 
 impl SharedClient {
-    pub(super) const fn new(client: Client) -> Self {
-        Self { client }
+    /// Of an answer at most so many bytes are read.
+    pub(super) const fn new(client: http_client::HttpClient, most_bytes: usize) -> Self {
+        Self { client, most_bytes }
     }
 }
 
@@ -29,7 +34,9 @@ impl HttpClient for SharedClient {
 
 impl HttpConnector for SharedClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let client = self.client.clone();
+        let Self { client, most_bytes } = self.clone();
+        // The SDK writes the operation's name into the query.
+        let reads_object = request.uri().contains("x-id=GetObject");
         HttpConnectorFuture::new(async move {
             let user = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::user(error);
             let request = request.try_into_http1x().map_err(|error| user(error.into()))?;
@@ -43,7 +50,14 @@ impl HttpConnector for SharedClient {
                     ConnectorError::io(error.into())
                 }
             })?;
-            let response = http::Response::from(response).map(SdkBody::from_body_1_x);
+            let is_object = reads_object && response.status().is_success();
+            let response = http::Response::from(response).map(|body| {
+                if is_object {
+                    SdkBody::from_body_1_x(body)
+                } else {
+                    SdkBody::from_body_1_x(Limited::new(body, most_bytes))
+                }
+            });
             HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }

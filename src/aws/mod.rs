@@ -4,10 +4,6 @@ mod archive;
 #[cfg(feature = "cli")]
 mod bucket;
 mod credential;
-#[cfg(feature = "cli")]
-mod deployment;
-#[cfg(feature = "cli")]
-mod error;
 mod guardduty;
 mod http;
 #[cfg(feature = "cli")]
@@ -22,43 +18,27 @@ mod public_keys;
 mod queues;
 mod service;
 #[cfg(feature = "cli")]
-mod signed;
-#[cfg(feature = "cli")]
-mod traced;
-#[cfg(feature = "cli")]
 mod writing;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
-#[cfg(feature = "cli")]
-use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
-#[cfg(feature = "cli")]
-use aws_config::meta::region::RegionProviderChain;
-#[cfg(feature = "cli")]
-use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
-#[cfg(feature = "cli")]
-use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use rustls::{ClientConfig, RootCertStore};
 
 pub use archive::{Archive, Mark, Stored, Versions};
 #[cfg(feature = "cli")]
 pub use bucket::{Bucket, BucketError, Listed, Page};
 pub use credential::{AzureProofs, Secrets};
-#[cfg(feature = "cli")]
-pub use deployment::{AlarmFacts, Dimension, FunctionFacts, Mapping, RuleFacts, ScheduleFacts};
-#[cfg(feature = "cli")]
-pub use error::{AwsError, is_denial};
 pub use guardduty::{Detector, Findings, GuardDuty, GuardDutyError, IdPage};
 #[cfg(feature = "cli")]
-pub use inspection::{BucketFacts, Caller, Inspection, QueueFacts, Redrive, TableFacts};
+pub use inspection::{
+    BucketFacts, Caller, Inspection, LookError, QueueFacts, Redrive, TableFacts, is_denial,
+};
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{Mailbox, MailboxError, Received, SqsMailbox};
@@ -71,36 +51,23 @@ pub use service::ServiceError;
 pub use writing::Writing;
 
 use crate::config::Sdk;
+use crate::http_client::HttpClient;
+pub use crate::http_client::http_client;
 
 /// How long one try of a call may take until its answer begins, and all tries together: an answer that never comes must
 /// leave time to settle.
 const ATTEMPT: Duration = Duration::from_secs(10);
 const OPERATION: Duration = Duration::from_secs(25);
-
-/// The one HTTP client of both clouds: one set of embedded roots, one pool of connections.
-///
-/// # Errors
-/// If the client can't be built.
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    // ring supports both protocol versions, so the versions can always be set.
-    let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    // Neither cloud's API redirects; what would follow takes the body along, and with it a secret.
-    let redirects = reqwest::redirect::Policy::none();
-    let builder =
-        reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).no_proxy().redirect(redirects);
-    match tls {
-        Ok(tls) => {
-            builder.tls_backend_preconfigured(tls.with_root_certificates(roots).with_no_client_auth()).build()
-        }
-        Err(_) => builder.build(),
-    }
-}
+/// The longest answer that the function reads, but for objects of S3, which it never holds whole. The longest of its
+/// calls' is a page of 1,000 versions of a bucket, half a megabyte of CloudTrail's keys and at most 1.5 MB.
+const FUNCTION_ANSWER_BYTES: usize = 2 << 20;
+/// The same for an operator's machine: ten messages of 1 MiB come in one answer, written as JSON in JSON.
+#[cfg(feature = "cli")]
+const OPERATOR_ANSWER_BYTES: usize = 32 << 20;
 
 /// The function's settings of the SDK, from its environment alone.
 #[must_use]
-pub fn function_config(client: reqwest::Client, settings: Sdk) -> SdkConfig {
+pub fn function_config(client: HttpClient, settings: Sdk) -> SdkConfig {
     // Lambda gives the role's credentials in the environment, for as long as that lives.
     let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
     let mut config = SdkConfig::builder()
@@ -110,7 +77,7 @@ pub fn function_config(client: reqwest::Client, settings: Sdk) -> SdkConfig {
         .identity_cache(IdentityCache::lazy().build())
         .timeout_config(timeouts())
         .retry_config(RetryConfig::standard())
-        .http_client(http::SharedClient::new(client))
+        .http_client(http::SharedClient::new(client, FUNCTION_ANSWER_BYTES))
         .use_fips(settings.uses_fips())
         .use_dual_stack(settings.uses_dual_stack());
     config.set_endpoint_url(settings.endpoint_url().map(str::to_owned));
@@ -127,39 +94,11 @@ impl LoadServiceConfig for OfService {
     }
 }
 
-/// How an operator signs in, as far as the environment and the profile are not to say it.
-#[cfg(feature = "cli")]
-#[derive(Clone, Debug, Default)]
-pub struct SignIn {
-    /// The profile of the AWS CLI's configuration.
-    pub profile: Option<String>,
-    /// The region.
-    pub region: Option<String>,
-}
-
 /// An operator's settings of the SDK: region, credentials and endpoints as the environment and the profile say.
 #[cfg(feature = "cli")]
-pub async fn operator_config(client: reqwest::Client, sign_in: SignIn) -> SdkConfig {
-    let client = traced::TracedClient(http::SharedClient::new(client));
+pub async fn operator_config(client: HttpClient) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
-    let mut loader = loader.http_client(client.clone());
-    let region = sign_in.region.map(Region::new);
-    if let Some(profile) = sign_in.profile {
-        let of_profile = ProfileFileRegionProvider::builder().profile_name(&profile).build();
-        let regions = RegionProviderChain::first_try(region.clone())
-            .or_else(EnvironmentVariableRegionProvider::new())
-            .or_else(of_profile);
-        let provider =
-            ProviderConfig::empty().with_http_client(client.clone()).with_region(regions.region().await);
-        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider);
-        // As for the AWS CLI, the profile that is named counts, whatever keys stand in the environment.
-        loader =
-            loader.credentials_provider(credentials.profile_name(&profile).build()).profile_name(profile);
-    }
-    if let Some(region) = region {
-        loader = loader.region(region);
-    }
-    loader.load().await
+    loader.http_client(http::SharedClient::new(client, OPERATOR_ANSWER_BYTES)).load().await
 }
 
 fn timeouts() -> TimeoutConfig {

@@ -17,7 +17,7 @@ impl Logging {
     /// Reads the process's environment.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::parse(&std::env::vars().collect())
+        Self::parse(&super::environment())
     }
 
     /// Reads variables; Lambda's come first.

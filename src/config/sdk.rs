@@ -15,7 +15,7 @@ impl Sdk {
     /// Reads the process's environment.
     #[must_use]
     pub fn from_env() -> Self {
-        Self::parse(std::env::vars().collect())
+        Self::parse(super::environment())
     }
 
     /// Reads variables.

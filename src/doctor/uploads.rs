@@ -36,7 +36,7 @@ pub(super) fn judge(stream: &str, way: Way, result: &Result<(), UploadError>) ->
 
 fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
     match (error, way) {
-        (UploadError::Unauthorized { what }, Way::LogsIngestion) => (
+        (UploadError::Unauthorized { what, .. }, Way::LogsIngestion) => (
             format!("the token is not taken ({what})"),
             "Look whether AZURE_CLOUD is the cloud that the rule is in, and AZURE_TENANT_ID the tenant of \
              its subscription.",
@@ -98,7 +98,11 @@ mod tests {
     fn each_refusal_names_what_to_mend() {
         let code = |code: &str| code.to_owned();
         for (error, way, word) in [
-            (UploadError::Unauthorized { what: code("401") }, Way::LogsIngestion, "AZURE_CLOUD"),
+            (
+                UploadError::Unauthorized { what: code("401"), status: Some(401) },
+                Way::LogsIngestion,
+                "AZURE_CLOUD",
+            ),
             (
                 UploadError::Forbidden { code: code("OperationFailed") },
                 Way::LogsIngestion,
@@ -119,7 +123,11 @@ mod tests {
                 Way::LogsIngestion,
                 "the Azure template",
             ),
-            (UploadError::Unavailable { what: code("503"), after: None }, Way::LogsIngestion, "Try again"),
+            (
+                UploadError::Unavailable { what: code("503"), status: Some(503), after: None, alarm: None },
+                Way::LogsIngestion,
+                "Try again",
+            ),
             (UploadError::Forbidden { code: code("") }, Way::DataCollector, "LOG_ANALYTICS_WORKSPACE_ID"),
         ] {
             let finding = judge("s", way, &Err(error));

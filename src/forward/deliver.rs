@@ -54,6 +54,9 @@ pub(super) async fn deliver<S: LogSink>(
 /// Counts an upload, taken or not.
 pub(super) fn count_upload(tally: &mut Tally, table: Table, costs: &UploadCosts, was_taken: bool) {
     tally.circuit_open += costs.circuit_open;
+    for reason in &costs.passed_over {
+        *tally.action_needed.entry(*reason).or_default() += 1;
+    }
     let numbers = tally.table(table.name());
     numbers.upload_throttled += costs.throttled;
     numbers.upload_failed += costs.failed;

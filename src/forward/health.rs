@@ -1,6 +1,8 @@
-//! Sends the row that says what a run did. It is told, not promised: what can't be sent is left out, and costs no run
-//! more than seconds.
+//! Sends the row that says what a run did, and what earlier runs did whose rows were not taken: what refuses records
+//! refuses health rows too. The process keeps those counts, and they end with it.
 
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -17,22 +19,52 @@ use crate::table::Table;
 /// How long a run may wait for its row to be taken.
 const MOST_WAIT: Duration = Duration::from_secs(5);
 
+/// The counts of runs whose rows were not taken.
+#[derive(Default)]
+pub(super) struct Unsent(Mutex<(Tally, u64)>);
+
+impl Unsent {
+    /// Takes them out, with the counts of one more run.
+    fn with(&self, tally: &Tally) -> (Tally, u64) {
+        let (mut sum, runs) = mem::take(&mut *self.lock());
+        sum.add(tally.clone());
+        (sum, runs)
+    }
+
+    fn keep(&self, sum: Tally, runs: u64) {
+        let mut unsent = self.lock();
+        unsent.0.add(sum);
+        unsent.0 = unsent.0.condensed();
+        unsent.1 += runs;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Tally, u64)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
-    /// Sends the row of a run.
+    /// Sends the row of a run, or keeps its counts for the next one's.
     pub async fn send_health(&self, run: &Run<'_>, deadline: Deadline, tally: &mut Tally) {
-        if self.sink.rests().is_some() {
-            return;
+        let (sum, unsent_runs) = self.unsent_health.with(tally);
+        let record = sum.health(run, unsent_runs);
+        if self.sink.rests().is_some() || !self.is_taken(&record, run.ended, deadline, tally).await {
+            self.unsent_health.keep(sum, unsent_runs + 1);
         }
+    }
+
+    async fn is_taken(&self, record: &str, now: Timestamp, deadline: Deadline, tally: &mut Tally) -> bool {
         let table = Table::Health;
         let deadline = Deadline::at(deadline.instant().min(Instant::now() + MOST_WAIT));
-        let record = tally.health(run);
-        if let Err(error) = self.send_own_row(table, &record, run.ended, deadline, tally).await {
+        let sent = self.send_own_row(table, record, now, deadline, tally).await;
+        if let Err(error) = &sent {
             warn!(
                 %error,
                 "the health row was not taken: has the rule the stream of {}? SENTINEL_HEALTH_ROWS=false sends none",
                 table.name()
             );
         }
+        sent.is_ok()
     }
 
     /// Sends a row to a table of our own; its upload is counted as any other, but its row is none of the run's.

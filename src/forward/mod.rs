@@ -108,6 +108,7 @@ pub struct Forwarder<S, O, Q, L> {
     uploads: Arc<Semaphore>,
     checks: Option<Checks>,
     watchman: Option<Box<dyn Watchman>>,
+    unsent_health: health::Unsent,
 }
 
 /// What is known of the invocation and the message that an item came in.
@@ -170,6 +171,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             uploads,
             checks: None,
             watchman: None,
+            unsent_health: health::Unsent::default(),
         }
     }
 

@@ -21,9 +21,9 @@ pub struct Run<'a> {
 }
 
 impl Tally {
-    /// The record; what is zero is left out.
+    /// The record of a run, with the counts of some runs before it; what is zero is left out.
     #[must_use]
-    pub fn health(&self, run: &Run<'_>) -> String {
+    pub fn health(&self, run: &Run<'_>, unsent_runs: u64) -> String {
         let mut record = Map::new();
         let mut arn = run.function_arn.split(':').skip(3);
         let mut member = |name: &str, value: Value| record.insert(name.to_owned(), value);
@@ -55,8 +55,8 @@ impl Tally {
             ("UploadFailed", sum(|table| table.upload_failed)),
             ("CircuitOpen", self.circuit_open),
             ("FilesMissing", self.files_missing),
+            ("UnsentRuns", unsent_runs),
         ];
-        let longest = |lags: &[u64]| lags.iter().max().copied();
         let lag = self.tables.values().filter_map(|table| longest(&table.delivery_lag_seconds)).max();
         for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             member(name, json!(count));
@@ -84,6 +84,21 @@ impl Tally {
         }
         Value::Object(record).to_string()
     }
+
+    /// The same for a health row, in memory that does not grow with the uploads.
+    #[must_use]
+    pub fn condensed(&self) -> Self {
+        let mut condensed = self.clone();
+        for table in condensed.tables.values_mut() {
+            table.upload_ms.clear();
+            table.delivery_lag_seconds = longest(&table.delivery_lag_seconds).into_iter().collect();
+        }
+        condensed
+    }
+}
+
+fn longest(lags: &[u64]) -> Option<u64> {
+    lags.iter().max().copied()
 }
 
 #[cfg(test)]
@@ -104,6 +119,8 @@ mod tests {
             ended: Timestamp::UNIX_EPOCH,
             duration: Duration::from_millis(250),
         };
-        insta::assert_snapshot!(tally.health(&run), @r#"{"AwsAccountId":"111122223333","AwsRegion":"eu-west-1","AwsRequestId":"a-request","DeadLetters":1,"DeliveryLagSeconds":40,"DurationMilliseconds":250,"FunctionName":"forwarder","FunctionVersion":"0.1.0","Objects":2,"Reasons":{"Rejected":1},"Records":4,"Rows":3,"Tables":{"AWSCloudTrail":{"DeliveryLagSeconds":40,"Records":4,"Rows":3}},"TimeGenerated":"1970-01-01T00:00:00.000Z","Uploads":1}"#);
+        assert_eq!(tally.condensed().health(&run, 0), tally.health(&run, 0));
+        assert_eq!(tally.condensed().table("AWSCloudTrail").delivery_lag_seconds, [40]);
+        insta::assert_snapshot!(tally.health(&run, 0), @r#"{"AwsAccountId":"111122223333","AwsRegion":"eu-west-1","AwsRequestId":"a-request","DeadLetters":1,"DeliveryLagSeconds":40,"DurationMilliseconds":250,"FunctionName":"forwarder","FunctionVersion":"0.1.0","Objects":2,"Reasons":{"Rejected":1},"Records":4,"Rows":3,"Tables":{"AWSCloudTrail":{"DeliveryLagSeconds":40,"Records":4,"Rows":3}},"TimeGenerated":"1970-01-01T00:00:00.000Z","Uploads":1}"#);
     }
 }

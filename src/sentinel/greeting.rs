@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::Client;
 
-use super::ingestion::kind_of;
+use super::answer::{MOST_BYTES, kind_of};
 use super::token::Refused;
 use crate::config::LogsIngestion;
+use crate::http_client::{HttpClient, read_body};
 
 /// An answer, whatever it says.
 #[derive(Clone, Debug)]
@@ -34,14 +34,18 @@ pub fn tenant_url(settings: &LogsIngestion) -> String {
 ///
 /// # Errors
 /// With what went wrong on the way.
-pub async fn greet(client: &Client, url: &str, patience: Duration) -> Result<Greeting, &'static str> {
+pub async fn greet(client: &HttpClient, url: &str, patience: Duration) -> Result<Greeting, &'static str> {
     let asked_at = Timestamp::now();
-    let answer = client.get(url).timeout(patience).send().await.map_err(|error| kind_of(&error))?;
+    let answer =
+        client.send(|client| client.get(url).timeout(patience)).await.map_err(|error| kind_of(&error))?;
     let heard_at = asked_at + Timestamp::now().duration_since(asked_at) / 2;
     let status = answer.status();
     let date = answer.headers().get("date").and_then(|value| value.to_str().ok());
     let date = date.and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
-    let codes =
-        if status.is_success() { Vec::new() } else { Refused::of(&answer.bytes().await.unwrap_or_default()) };
+    let codes = if status.is_success() {
+        Vec::new()
+    } else {
+        Refused::of(&read_body(answer, MOST_BYTES).await.unwrap_or_default())
+    };
     Ok(Greeting { status: status.as_u16(), codes, date, heard_at })
 }

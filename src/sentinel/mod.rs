@@ -1,6 +1,8 @@
 //! The Azure wing: where rows go, how we are let in, and how often we ask again.
 
+mod answer;
 mod budget;
+mod cache;
 mod certificate;
 mod circuit;
 mod collector;
@@ -10,6 +12,7 @@ mod gzip;
 mod ingestion;
 mod retry;
 mod rules;
+mod standing;
 mod token;
 
 use std::sync::Arc;
@@ -34,13 +37,18 @@ use crate::table::Table;
 /// Why an upload was not taken.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum UploadError {
-    /// 408, 429, 5xx, a time-out, a broken connection: retried at once, then through the queue.
-    #[error("Sentinel is not to be had for now ({what})")]
+    /// 408, 429, 5xx, a time-out, a broken connection, an answer that the API does not document: retried at once, then
+    /// through the queue.
+    #[error("Sentinel is temporarily unavailable ({what})")]
     Unavailable {
         /// The status or the kind of failure.
         what: String,
+        /// The status, if there was one.
+        status: Option<u16>,
         /// How long the service asked us to wait.
         after: Option<Duration>,
+        /// What an operator should look at, since it may not pass by itself.
+        alarm: Option<Reason>,
     },
     /// The circuit is open: nothing was posted.
     #[error("Sentinel is left alone after failures in a row")]
@@ -64,6 +72,8 @@ pub enum UploadError {
     Unauthorized {
         /// The status or Entra's code, and what to do.
         what: String,
+        /// The status, if there was one.
+        status: Option<u16>,
     },
     /// 403: an operator mends it.
     #[error(
@@ -73,8 +83,8 @@ pub enum UploadError {
         /// The service's code.
         code: String,
     },
-    /// 404, or a stream that the rule does not have: an operator mends it.
-    #[error("the endpoint, the rule or its stream does not exist ({code})")]
+    /// 404, a stream that the rule does not have, or a success that is no receipt: an operator mends it.
+    #[error("{}", misconfigured(*status, code))]
     Misconfigured {
         /// The service's code.
         code: String,
@@ -86,12 +96,38 @@ pub enum UploadError {
     Crashed,
 }
 
+fn misconfigured(status: u16, code: &str) -> String {
+    if (200..300).contains(&status) {
+        return format!(
+            "the answer {status} is no receipt, and the rows count as not sent: {}",
+            answer::OTHER_HOST
+        );
+    }
+    format!("the endpoint, the rule or its stream does not exist ({status} {code})")
+}
+
 impl UploadError {
+    /// There was no answer.
+    fn no_answer(what: &str) -> Self {
+        Self::Unavailable { what: what.to_owned(), status: None, after: None, alarm: None }
+    }
+
+    /// The same, to be retried after so long at the earliest.
+    fn not_before(mut self, rest: Duration) -> Self {
+        if let Self::Unavailable { after, .. } = &mut self {
+            *after = (*after).max(Some(rest));
+        }
+        self
+    }
+
     /// What helps.
     #[must_use]
     pub const fn disposition(&self) -> Disposition {
         match self {
-            Self::Unavailable { after, .. } => Disposition::Retryable { after: *after },
+            Self::Unavailable { after, alarm: None, .. } => Disposition::Retryable { after: *after },
+            Self::Unavailable { after, alarm: Some(reason), .. } => {
+                Disposition::RetryableWithAlarm { reason: *reason, after: *after }
+            }
             Self::Resting { rest } => Disposition::Retryable { after: Some(*rest) },
             Self::Rejected { .. } => Disposition::Poison(Reason::Rejected),
             Self::TooLarge => Disposition::Poison(Reason::TooLarge),
@@ -112,10 +148,10 @@ impl UploadError {
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self {
-            Self::Unavailable { .. } | Self::Resting { .. } | Self::Crashed => None,
+            Self::Unavailable { status, .. } | Self::Unauthorized { status, .. } => *status,
+            Self::Resting { .. } | Self::Crashed => None,
             Self::Rejected { .. } => Some(400),
             Self::TooLarge => Some(413),
-            Self::Unauthorized { .. } => Some(401),
             Self::Forbidden { .. } => Some(403),
             Self::Misconfigured { status, .. } => Some(*status),
         }
@@ -133,6 +169,8 @@ pub struct UploadCosts {
     pub failed: u64,
     /// Circuits that opened.
     pub circuit_open: u64,
+    /// Why rules were passed over whose rows another one took: an operator mends them all the same.
+    pub passed_over: Vec<Reason>,
     /// From the first try to the last answer.
     pub elapsed: Duration,
 }

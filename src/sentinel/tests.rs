@@ -17,9 +17,11 @@ use crate::deadline::Deadline;
 use crate::failure::Disposition;
 use crate::forward::wait_before;
 use crate::standin::{LastMinute, RuleLimits};
+use crate::table::Table;
 
 /// The size of a batch, by default.
 const BATCH_BYTES: usize = 1_000_000;
+static BODY: [u8; BATCH_BYTES] = [b' '; BATCH_BYTES];
 /// Uploads in flight of one function, by default.
 const CONCURRENCY: usize = 8;
 /// From the first byte to the answer.
@@ -49,20 +51,23 @@ struct World {
 
 impl World {
     /// The service: counts the request by the limits of the rule.
-    async fn answer(&self, rule: &DataCollectionRule) -> Result<(), UploadError> {
+    async fn answer(&self, number: usize) -> Result<(), UploadError> {
         tokio::time::sleep(LATENCY).await;
-        let number: usize = rule.dcr_immutable_id.parse().unwrap();
         if self.down == Some(number) {
-            return Err(UploadError::Unavailable { what: "503".to_owned(), after: None });
+            return Err(UploadError::no_answer("503"));
         }
         let taken = self.rules[number].borrow_mut().take(RuleLimits::DOCUMENTED, BATCH_BYTES, now());
         let mut counts = self.counts.borrow_mut();
         taken.inspect(|()| counts.taken += 1).map_err(|wait| {
             counts.throttled += 1;
             let after = Some(Duration::from_secs(wait.as_secs() + 1));
-            UploadError::Unavailable { what: "429".to_owned(), after }
+            UploadError::Unavailable { what: "429".to_owned(), status: Some(429), after, alarm: None }
         })
     }
+}
+
+fn number_of(rule: &DataCollectionRule) -> usize {
+    rule.dcr_immutable_id.parse().unwrap()
 }
 
 /// One upload after another; what isn't taken waits in the queue, and comes again.
@@ -74,7 +79,7 @@ async fn uploads(world: Rc<World>, rules: Rc<Rules>, processor: Rc<Mutex<()>>) {
         }
         let mut receives = 1;
         loop {
-            let attempt = || rules.upload(BATCH_BYTES, async |rule| world.answer(rule).await);
+            let attempt = || rules.upload(Table::AwsCloudTrail, &BODY, |rule| world.answer(number_of(rule)));
             let (_, result) = ask_again(Deadline::at(now() + INVOCATION), 0, attempt).await;
             let Err(error) = result else { break };
             let Disposition::Retryable { after } = error.disposition() else { panic!("{error}") };

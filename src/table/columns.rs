@@ -247,6 +247,7 @@ const HEALTH: &[Column] = &[
     column("UploadFailed", Long),
     column("CircuitOpen", Long),
     column("FilesMissing", Long),
+    column("UnsentRuns", Long),
     column("DeliveryLagSeconds", Long),
     column("Tables", Dynamic),
     column("Reasons", Dynamic),

@@ -33,6 +33,7 @@ const RUN: &[Member] = &[
     ("UploadFailed", Long("UploadFailed")),
     ("CircuitOpen", Long("CircuitOpen")),
     ("FilesMissing", Long("FilesMissing")),
+    ("UnsentRuns", Long("UnsentRuns")),
     ("DeliveryLagSeconds", Long("DeliveryLagSeconds")),
     ("Tables", Dynamic("Tables")),
     ("Reasons", Dynamic("Reasons")),

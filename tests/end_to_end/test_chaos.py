@@ -4,12 +4,14 @@ import json
 import random
 import time
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from local.chaos.__main__ import table
 from local.chaos.audit import Audit, Cause, judge
+from local.chaos.faults import moved
 from local.chaos.invocation import Ending, Invocation, Upload
 from local.chaos.plan import Plan
 from local.chaos.round import Round
@@ -30,6 +32,7 @@ def test_nothing_is_lost_and_every_double_has_a_cause(seed: int) -> None:
     print(table(result))
     assert not result.audit.faults(), f"CHAOS_SEED={seed} CHAOS_FILES={FILES} make chaos repeats it"
     assert result.endings[Ending.KILLED] + result.endings[Ending.KILLED_LATE], "nothing was killed"
+    assert result.outage_receives > 10, "the first outage was too short"
 
 
 def test_the_same_seed_makes_the_same_plan() -> None:
@@ -80,10 +83,13 @@ def judged(
     return judge(workload or one_file(2), rows, letters, uploads, invocations)
 
 
-def upload(ending: Ending = Ending.ANSWERED, is_acknowledged: bool = True, **members: Any) -> Upload:
+def upload(
+    ending: Ending = Ending.ANSWERED, is_acknowledged: bool = True, is_late: bool = False, **members: Any
+) -> Upload:
     """Make an upload of an invocation that ended so."""
     ended = {"ended_at": 0.0} | members
-    return Upload(Invocation({"message": frozenset({KEY})}, ending, **ended), is_acknowledged)
+    invocation = Invocation({"message": frozenset({KEY})}, ending=ending, **ended)
+    return Upload(invocation, is_acknowledged, is_late)
 
 
 def test_what_arrived_once_is_well() -> None:
@@ -131,12 +137,18 @@ def test_the_message_that_nobody_knows_may_become_a_letter() -> None:
     ("first", "cause"),
     [
         (upload(is_acknowledged=False), Cause.ANSWER_LOST),
+        (upload(is_late=True), Cause.LATE),
+        (upload(is_acknowledged=False, is_late=True), Cause.LATE),
+        (upload(Ending.KILLED, is_late=True), Cause.ENDED),
+        (upload(Ending.FROZEN), Cause.ENDED),
         (upload(Ending.KILLED), Cause.ENDED),
         (upload(Ending.TIMED_OUT, checkpoints={KEY: 0}), Cause.ENDED),
         (upload(Ending.KILLED, checkpoints={KEY: 1}), Cause.BELOW),
         (upload(Ending.KILLED, checkpoints={KEY: 2}, ended_at=LATER), Cause.BESIDE),
         (upload(unanswered={f"object#{KEY}": True}), Cause.LEDGER),
         (upload(unanswered={f"object#{KEY}": False, "object#another": True}), Cause.NONE),
+        (upload(Ending.TIMED_OUT, ended_at=LATER), Cause.BESIDE),
+        (upload(Ending.TIMED_OUT, ended_at=LATER, unanswered={f"object#{KEY}": True}), Cause.LEDGER),
         (upload(returned={"message"}), Cause.BESIDE),
         (upload(Ending.ANSWER_LOST), Cause.NONE),
         (upload(), Cause.NONE),
@@ -146,16 +158,41 @@ def test_a_double_is_counted_by_its_cause(first: Upload, cause: Cause) -> None:
     audit = judged(arrived("a", 0, 1) + arrived("b", 0), {"a": first, "b": upload()})
     assert {found: batches for found, batches in audit.doubles.items() if batches} == {cause: {"b"}}
     assert len(audit.uncaused) == (cause in (Cause.BELOW, Cause.NONE))
-    is_excused = cause in (Cause.ANSWER_LOST, Cause.ENDED, Cause.LEDGER)
+    is_excused = cause in (Cause.ANSWER_LOST, Cause.LATE, Cause.ENDED, Cause.LEDGER)
     assert bool(audit.faults()) is not is_excused
 
 
+def test_what_a_frozen_function_sends_when_it_wakes_is_told_apart_and_bounded() -> None:
+    first, woken = upload(), upload(Ending.FROZEN)
+    rows = arrived("a", *range(10))
+    uploads = {"a": first}
+    for number in range(10):
+        rows += arrived(f"b{number}", number)
+        uploads[f"b{number}"] = Upload(woken.invocation, is_acknowledged=True)
+    audit = judged(rows, uploads, one_file(10))
+    assert len(audit.doubles[Cause.FROZEN]) == 10
+    assert audit.faults() == ["10 batches delivered again in flight while its function was frozen, allowed 8"]
+    # What it sent before its invocation ended has the same causes as all else.
+    woken = upload(Ending.FROZEN, ended_at=LATER)
+    uploads = {"a": first, "b": Upload(woken.invocation, is_acknowledged=True)}
+    assert judged(arrived("a", 0) + arrived("b", 0, 1), uploads).uncaused
+
+
+@pytest.mark.parametrize("ahead", [0, 40, -40])
+def test_a_clock_that_is_ahead_sees_the_ledgers_time_behind(ahead: int) -> None:
+    item = b'{"Item": {"lease_until": {"S": "2026-03-10T12:00:00.5Z"}, "pk": {"S": "k"}}}'
+    written = moved(item, ahead)
+    assert (written == item) is (ahead == 0)
+    lease = datetime.fromisoformat(json.loads(written)["Item"]["lease_until"]["S"])
+    assert (lease - datetime(2026, 3, 10, 12, 0, 0, 500_000, timezone.utc)).total_seconds() == ahead
+    assert json.loads(moved(written, -ahead))["Item"]["pk"] == {"S": "k"}
+
+
 def test_more_doubles_than_lost_answers_and_kills_allow_are_too_many() -> None:
-    uploads = {"a": upload(is_acknowledged=False), "b": upload(returned={"message"}), "c": upload()}
-    audit = judged(arrived("a", 0) + arrived("b", 1) + arrived("c", 0, 1), uploads)
-    assert audit.faults() == []
-    uploads |= {"d": upload()}
-    audit = judged(arrived("a", 0) + arrived("b", 1) + arrived("c", 0) + arrived("d", 1), uploads)
+    uploads = {"a": upload(is_acknowledged=False), "b": upload()}
+    assert judged(arrived("a", 0, 1) + arrived("b", 0, 1), uploads).faults() == []
+    uploads |= {"c": upload()}
+    audit = judged(arrived("a", 0, 1) + arrived("b", 0) + arrived("c", 1), uploads)
     assert audit.faults() == ["2 batches delivered again, allowed 1"]
 
 

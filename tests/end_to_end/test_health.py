@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from conftest import Start, batch, notification
 from local import trail
 from local.stack import Stack
@@ -64,3 +65,28 @@ def test_a_sentinel_that_does_not_answer_holds_no_run_up(stack: Stack, start: St
     began = time.monotonic()
     assert function.invoke(batch(notification(key))).body == {"batchItemFailures": []}
     assert time.monotonic() - began < MOST_WAIT_SECONDS
+
+
+@pytest.mark.parametrize("refusal", [{"status": 403}, {"status": 401, "code": "AADSTS700211", "match": "token"}])
+def test_what_is_refused_with_its_health_row_is_told_by_the_next_one(
+    stack: Stack, start: Start, refusal: dict[str, object]
+) -> None:
+    function = start(SENTINEL_HEALTH_ROWS="true")
+    stack.standin.fault(kind="status", **refusal)
+    message = notification(put(stack, "refused"))
+    for _ in range(2):
+        assert function.invoke(batch(message, '{"what":"is this"}')).body["batchItemFailures"]
+    assert stack.standin.rows(HEALTH) == []
+    stack.standin.clear_faults()
+    for _ in range(2):
+        assert function.invoke(batch(message)).body == {"batchItemFailures": []}
+    first, second = stack.standin.rows(HEALTH)
+    told = {name: first.get(name) for name in ("ActionNeeded", "DeadLetters", "Rows", "UnsentRuns", "Reasons")}
+    assert told == {
+        "ActionNeeded": 2,
+        "DeadLetters": 2,
+        "Rows": RECORDS,
+        "UnsentRuns": 2,
+        "Reasons": {"UnknownTrigger": 2},
+    }
+    assert not {"ActionNeeded", "DeadLetters", "UnsentRuns"} & second.keys(), "nothing is told twice"

@@ -66,6 +66,36 @@ def test_alarms_and_dashboard_stand_on_metrics_that_the_readme_tells_of(session_
     assert named <= documented_metrics()
 
 
+def test_alarms_and_dashboard_tell_one_function_from_another(session_stack: Stack) -> None:
+    """Two stacks of an account and region write the same metrics: each looks at its own."""
+    for name, alarm in alarms().items():
+        if alarm["Namespace"] == NAMESPACE:
+            assert {"Name": "FunctionName", "Value": {"Ref": "ForwarderFunction"}} in alarm["Dimensions"], name
+    function = session_stack.outputs["FunctionName"]
+    for widget in dashboard(session_stack):
+        for metric in widget["properties"].get("metrics", []):
+            if metric[0] == NAMESPACE:
+                assert metric[2:4] == ["FunctionName", function], metric
+            elif isinstance(metric[0], dict) and NAMESPACE in metric[0]["expression"]:
+                assert f'FunctionName="{function}"' in metric[0]["expression"], metric
+
+
+def test_silence_is_that_of_cloudtrail_alone() -> None:
+    alarm = alarms()["SilenceAlarm"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("Records", "Sum")
+    assert {"Name": "Table", "Value": "AWSCloudTrail"} in alarm["Dimensions"]
+
+
+def test_what_waits_is_seen_whether_it_is_retried_or_not_received() -> None:
+    """SQS leaves out of ApproximateAgeOfOldestMessage what was received three times: the function tells of that itself."""
+    retried, idle = alarms()["OldestMessageAlarm"], alarms()["NotReceivedAlarm"]
+    assert (retried["Namespace"], retried["MetricName"]) == (NAMESPACE, "WaitingSeconds")
+    assert (idle["Namespace"], idle["MetricName"]) == ("AWS/SQS", "ApproximateAgeOfOldestMessage")
+    # A message may be hidden for an hour, and the alarm must not end meanwhile.
+    assert retried["Period"] * retried["EvaluationPeriods"] > 3600
+    assert retried["DatapointsToAlarm"] == 1
+
+
 def test_the_dashboard_is_whole(session_stack: Stack) -> None:
     widgets = dashboard(session_stack)
     text = json.dumps(widgets)
@@ -101,7 +131,8 @@ def mail(full_stack: Stack) -> Iterator[str]:
 
 
 def test_an_alarm_is_heard_and_says_where_to_read_on(full_stack: Stack, mail: str) -> None:
-    point = {"MetricName": "ActionNeeded", "Value": 1, "Unit": "Count"}
+    dimensions = [{"Name": "FunctionName", "Value": full_stack.outputs["FunctionName"]}]
+    point = {"MetricName": "ActionNeeded", "Value": 1, "Unit": "Count", "Dimensions": dimensions}
     full_stack.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=[point])
     heard: list[dict[str, Any]] = []
 

@@ -1,6 +1,8 @@
 """What the README lists is what there is."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 
@@ -22,3 +24,25 @@ def test_every_setting_of_the_function_has_its_row() -> None:
     names = set(re.findall(r'"((?:SENTINEL|AZURE)_[A-Z_]+)"', source))
     documented = names_in_table(Path("README.md").read_text(encoding="utf-8"), "## Configuration")
     assert names <= set(documented), names - set(documented)
+
+
+def made(target: str, tools: Path, *variables: str, **environment: str) -> str:
+    """Run a target with tools that only print what they were given."""
+    for name in ("sam", "cfn-lint"):
+        (tools / name).write_text('#!/bin/sh\necho "$0 in ${AWS_DEFAULT_REGION-no region}: $*"\n')
+        (tools / name).chmod(0o755)
+    own = {name: value for name, value in os.environ.items() if name not in ("AWS_REGION", "AWS_DEFAULT_REGION")}
+    command = ["make", "--silent", target, f"DEPLOY={tools}", "DEPLOY_STAMP=Makefile", *variables]
+    return subprocess.run(command, env=own | environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_deployment_goes_to_the_region_of_the_profile(tmp_path: Path) -> None:
+    """What the SDK finds in the profile is overridden by AWS_DEFAULT_REGION; AWS_REGION is not known to Python's SDK."""
+    parameters = "PARAMETERS=BucketName=b"
+    built, deployed = made("deploy", tmp_path, parameters).splitlines()
+    assert "in no region: build" in built
+    assert "in no region: deploy --parameter-overrides Architecture=arm64 BucketName=b" in " ".join(deployed.split())
+    assert "in eu-west-3: deploy " in made("deploy", tmp_path, parameters, AWS_DEFAULT_REGION="eu-west-3")
+    assert "--region eu-west-3 " in made("deploy", tmp_path, parameters, AWS_REGION="eu-west-3")
+    # Only the linter needs some region.
+    assert "in us-east-1: validate" in made("template", tmp_path)

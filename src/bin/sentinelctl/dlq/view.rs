@@ -8,13 +8,14 @@ use serde::Serialize;
 use crate::table::Fit;
 
 /// The columns of a list.
-pub(super) const COLUMNS: [(&str, Fit); 7] = [
+pub(super) const COLUMNS: [(&str, Fit); 8] = [
     ("ID", Fit::Whole),
     ("REASON", Fit::Whole),
     ("TABLE", Fit::Whole),
     ("OBJECT", Fit::Middle),
     ("RANGE", Fit::Whole),
     ("AGE", Fit::Right),
+    ("RECEIVES", Fit::Right),
     ("MESSAGE", Fit::End),
 ];
 
@@ -27,6 +28,7 @@ pub(super) fn row(found: &Found, now: Timestamp) -> Vec<String> {
         object(found),
         found.tasks.first().map(range).unwrap_or_default(),
         age(found.failed_at, now),
+        found.receives.to_string(),
         found.message.clone(),
     ]
 }
@@ -80,6 +82,7 @@ pub(super) struct View<'a> {
     tasks: &'a [Task],
     failed_at: String,
     age_seconds: i64,
+    receives: u32,
 }
 
 impl<'a> View<'a> {
@@ -94,6 +97,7 @@ impl<'a> View<'a> {
             tasks: &found.tasks,
             failed_at: found.failed_at.to_string(),
             age_seconds: now.duration_since(found.failed_at).as_secs().max(0),
+            receives: found.receives,
         }
     }
 }
