@@ -27,7 +27,7 @@ struct MetricAlert {
 const METRIC_ALERTS: [MetricAlert; 4] = [
     MetricAlert {
         name: "rows-dropped",
-        description: "The data collection rule dropped rows. DCRLogErrors says why.",
+        description: "The data collection rule dropped rows. See DCRLogErrors for the reason.",
         severity: 1,
         metric: "RowsDropped_Count",
         aggregation: "Total",
@@ -37,7 +37,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
     },
     MetricAlert {
         name: "transformation-errors",
-        description: "A transform of the data collection rule failed. DCRLogErrors says why.",
+        description: "A transform of the data collection rule failed. See DCRLogErrors for the reason.",
         severity: 1,
         metric: "TransformationErrors_Count",
         aggregation: "Count",
@@ -47,7 +47,7 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
     },
     MetricAlert {
         name: "refused",
-        description: "The data collection rule refused uploads (403): look at the role assignments on it.",
+        description: "The data collection rule refused uploads (403): check its role assignments.",
         severity: 1,
         metric: "ApiCallReceived_Count",
         aggregation: "Count",
@@ -57,8 +57,8 @@ const METRIC_ALERTS: [MetricAlert; 4] = [
     },
     MetricAlert {
         name: "throttled",
-        description: "The data collection rule throttles uploads (429). Nothing is lost; raise the number of rules \
-            if it goes on.",
+        description: "The data collection rule throttles uploads (429). No row is lost; deploy with more shards if \
+            it continues.",
         severity: 3,
         metric: "ApiCallReceived_Count",
         aggregation: "Count",
@@ -158,8 +158,8 @@ fn silence() -> Value {
         "kind": "LogAlert",
         "dependsOn": tables::ids(),
         "properties": {
-            "displayName": whole(&call("format", [text("{0}: no row arrives"), parameter("name")])),
-            "description": "Nothing of the forwarder's has arrived: look at the alarms of its stack in AWS.",
+            "displayName": whole(&call("format", [text("{0}: no rows arrive"), parameter("name")])),
+            "description": "No row of the forwarder has arrived: check the alarms of its stack in AWS.",
             "severity": 1,
             "enabled": true,
             "scopes": [whole(&variable("workspaceId"))],

@@ -52,11 +52,11 @@ const RULES: [Rule; 6] = [
         name: "forwarder_silent",
         title: "Sentinel forwarder: silent",
         alert: "Sentinel forwarder {{FunctionName}} of account {{AwsAccountId}} is silent",
-        description: "The forwarder ran within the last 3 days and has sent no health row for hours: either no log \
-            arrives in its account, or it can't run, or it can't reach Sentinel. Look at the alarms of its stack, at \
-            the age of the oldest message in the work queue, and at the function's log. Check that the trail still \
-            logs (`aws cloudtrail get-trail-status`): to silence a trail is an attacker's way to hide. Nothing is lost \
-            while messages wait in the queue. For an account that is quiet for hours, deploy the template with a \
+        description: "The forwarder ran within the last 3 days and has sent no health row for hours: no log arrives in \
+            its account, or it can't run, or it can't reach Sentinel. Look at the alarms of its stack, at the age of \
+            the oldest message in the work queue, and at the function's log. Check that the trail still logs (`aws \
+            cloudtrail get-trail-status`): attackers stop trails to hide activity. Nothing is lost while messages \
+            wait in the queue. For an account that is quiet for hours, deploy the template with a \
             greater forwarderSilentHours.",
         severity: "High",
         table: Table::Health,
@@ -73,9 +73,9 @@ const RULES: [Rule; 6] = [
         name: "dead_letters",
         title: "Sentinel forwarder: dead letters",
         alert: "Sentinel forwarder {{FunctionName}} wrote dead letters: {{Reason}}",
-        description: "Something could not be delivered, and lies in the dead letter queue with a reason. It is not in \
-            Sentinel until it is replayed. Read the letter, mend its cause, and replay it as the forwarder's README \
-            says under \"Dead letters\": the letter itself, sent to the work queue, is delivered.",
+        description: "Records could not be delivered, and are in the dead letter queue with a reason. They are not in \
+            Sentinel until they are replayed. Look at the reason (`sentinelctl dlq list`), fix the cause, and replay \
+            (`sentinelctl dlq replay`), as the forwarder's README says under \"Dead letters\".",
         severity: "Medium",
         table: Table::Health,
         query: include_str!("queries/rules/dead_letters.kql"),
@@ -92,9 +92,9 @@ const RULES: [Rule; 6] = [
         title: "Sentinel forwarder: log files are missing",
         alert: "CloudTrail files are missing for forwarder {{FunctionName}}",
         description: "A digest of CloudTrail names log files that are not in the bucket, or that were never \
-            delivered. Files that were removed or changed may be someone's tracks. Find out with \
-            `aws cloudtrail validate-logs` and the bucket's own access log; what is still in the bucket can be \
-            forwarded again by a task on the work queue.",
+            delivered. Removed or changed files may be an attempt to hide activity. Check with \
+            `sentinelctl verify` or `aws cloudtrail validate-logs`, and in the access log of the bucket. Files that \
+            are still in the bucket can be forwarded again with `sentinelctl backfill`.",
         severity: "High",
         table: Table::Health,
         query: include_str!("queries/rules/files_missing.kql"),
@@ -109,12 +109,11 @@ const RULES: [Rule; 6] = [
     Rule {
         name: "digests_overdue",
         title: "Sentinel forwarder: a digest is overdue",
-        alert: "No digest of trail {{Trail}} comes for account {{AwsAccountId}}, {{AwsRegion}}",
-        description: "CloudTrail writes a digest every hour for each account and region, also of an hour without log \
-            files, and the next one has not come: the trail or its validation was switched off or deleted, or the \
-            bucket refuses CloudTrail. To silence a trail is an attacker's way to hide: look for StopLogging, \
-            DeleteTrail, UpdateTrail and PutBucketPolicy, and at the trail's status \
-            (`aws cloudtrail get-trail-status`).",
+        alert: "Digests of trail {{Trail}} are overdue for account {{AwsAccountId}}, {{AwsRegion}}",
+        description: "CloudTrail writes a digest every hour for each account and region, also for an hour without log \
+            files, and the next one is overdue: the trail or its log file validation was turned off or deleted, or \
+            the bucket refuses CloudTrail. Attackers stop trails to hide activity: look for StopLogging, DeleteTrail, \
+            UpdateTrail and PutBucketPolicy, and at the trail's status (`aws cloudtrail get-trail-status`).",
         severity: "High",
         table: Table::Completeness,
         query: include_str!("queries/rules/digests_overdue.kql"),
@@ -132,11 +131,11 @@ const RULES: [Rule; 6] = [
         alert: "Sentinel forwarder {{FunctionName}} needs an operator",
         description: "The forwarder is refused: by S3 or KMS (the bucket's or the key's policy), by Entra (the trust), \
             or by the data collection rule (the role, the rule, or a stream). What is refused is retried and becomes \
-            a dead letter after an hour or so; mended before that, nothing more has to be done. The function's log \
-            names the refusal. A role assignment may take 30 minutes to be in force. While Entra or the rule refuses, \
-            health rows are refused too: this alert then comes afterwards, with the counts of that time. Until then \
-            the stack's ActionNeededAlarm in AWS, the Azure Monitor alert of refused uploads and the rule of silent \
-            forwarders tell.",
+            a dead letter after an hour or so; fixed before that, nothing else is needed. The function's log names \
+            the refusal. A role assignment may take 30 minutes to take effect. While Entra or the rule refuses, it \
+            refuses health rows too: this alert then fires afterwards, with the counts of that time. Until then the \
+            stack's ActionNeededAlarm in AWS, the Azure Monitor alert on refused uploads and the rule for silent \
+            forwarders fire.",
         severity: "Medium",
         table: Table::Health,
         query: include_str!("queries/rules/action_needed.kql"),
@@ -152,9 +151,11 @@ const RULES: [Rule; 6] = [
         name: "rows_dropped",
         title: "Sentinel forwarder: the rule dropped rows",
         alert: "Data collection rule {{Rule}} dropped rows of {{InputStreamId}}",
-        description: "The data collection rule took rows and then could not store them. They are not in Sentinel, and \
-            the forwarder can't know. The message says why: mostly the rule's columns or its transform do not fit the \
-            table. Deploy the template again, and forward the files of that time again by tasks on the work queue.",
+        description: "The data collection rule accepted rows and then could not store them. They are not in Sentinel, \
+            and the forwarder is not informed. The message says why: usually the rule's columns or its transform do \
+            not match the table. Deploy the template again. The ledger counts these files as delivered: forward them again \
+            with `sentinelctl backfill --via direct`, without LEDGER_TABLE in its environment. Rows that were stored \
+            are then stored twice.",
         severity: "Medium",
         table: Table::Health,
         query: include_str!("queries/rules/rows_dropped.kql"),

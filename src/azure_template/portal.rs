@@ -80,6 +80,8 @@ fn workspaces() -> Value {
     json!({
         "name": WORKSPACES,
         "type": "Microsoft.Solutions.ArmApiControl",
+        // Nothing is chosen while the form opens.
+        "condition": "[greater(length(resourceGroup().name), 0)]",
         "request": {
             "method": "GET",
             "path": "[concat(subscription().id, '/resourceGroups/', resourceGroup().name, \

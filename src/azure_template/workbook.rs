@@ -18,8 +18,8 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 
 const ABOUT: &str = "## Sentinel forwarder
 
-How the CloudTrail files and GuardDuty findings that the forwarder pushes arrive, and how the forwarder itself is \
-doing. With `HealthRows` each of its runs writes one row to `SentinelForwarderHealth_CL`.";
+Arrival of the CloudTrail records and GuardDuty findings that the forwarder sends, and the health of the forwarder. \
+With `HealthRows` each of its runs writes one row to `SentinelForwarderHealth_CL`.";
 
 /// One query of the workbook, and how its result is shown.
 struct Part {
@@ -33,80 +33,80 @@ struct Part {
 const PARTS: [Part; 11] = [
     Part {
         name: "health",
-        title: "Health of the forwarder: runs, answers of Sentinel, version",
+        title: "Health of the forwarder: runs, responses of Sentinel, version",
         query: include_str!("queries/workbook/health.kql"),
         shown_as: "table",
-        nothing: "No run in this time. Is the forwarder deployed, and with `HealthRows`?",
+        nothing: "No run in this time range. Is the forwarder deployed with `HealthRows`?",
     },
     Part {
         name: "troubles_by_hour",
         title: "Throttled and failed uploads, opened circuits, continuations",
         query: include_str!("queries/workbook/troubles_by_hour.kql"),
         shown_as: "timechart",
-        nothing: "No run in this time.",
+        nothing: "No run in this time range.",
     },
     Part {
         name: "arrivals",
         title: "Rows by table, account and region",
         query: include_str!("queries/workbook/arrivals.kql"),
         shown_as: "table",
-        nothing: "No row arrived in this time.",
+        nothing: "No row arrived in this time range.",
     },
     Part {
         name: "arrivals_by_hour",
         title: "Rows by hour",
         query: include_str!("queries/workbook/arrivals_by_hour.kql"),
         shown_as: "timechart",
-        nothing: "No row arrived in this time.",
+        nothing: "No row arrived in this time range.",
     },
     Part {
         name: "lag",
-        title: "Seconds from the event until it can be queried (files of the past count with their age)",
+        title: "Seconds from the event until it can be queried (a backfill counts with its age)",
         query: include_str!("queries/workbook/lag.kql"),
         shown_as: "table",
-        nothing: "No row arrived in this time.",
+        nothing: "No row arrived in this time range.",
     },
     Part {
         name: "delivery_lag",
-        title: "Seconds from the event until Sentinel took it, by the forwarder's own clock",
+        title: "Seconds from the event until Sentinel accepted it, measured by the forwarder",
         query: include_str!("queries/workbook/delivery_lag.kql"),
         shown_as: "timechart",
-        nothing: "Nothing was delivered in this time.",
+        nothing: "Nothing was delivered in this time range.",
     },
     Part {
         name: "dead_letters",
         title: "Dead letters by reason",
         query: include_str!("queries/workbook/dead_letters.kql"),
         shown_as: "table",
-        nothing: "No dead letter in this time.",
+        nothing: "No dead letter in this time range.",
     },
     Part {
         name: "files_missing",
-        title: "Files that a digest names and that are not there",
+        title: "Files that a digest lists and that are missing",
         query: include_str!("queries/workbook/files_missing.kql"),
         shown_as: "table",
-        nothing: "No file was missing in this time.",
+        nothing: "No file was missing in this time range.",
     },
     Part {
         name: "completeness",
-        title: "Rows that the account of a whole day expects in AWSCloudTrail, and rows that are there (take 3 days or more)",
+        title: "Rows expected in AWSCloudTrail for each complete day, and rows found (choose 3 days or more)",
         query: include_str!("queries/workbook/completeness.kql"),
         shown_as: "table",
-        nothing: "No whole day was told in this time. Does the forwarder send `CompletenessRows`?",
+        nothing: "No complete day in this time range. Does the forwarder send `CompletenessRows`?",
     },
     Part {
         name: "rows_dropped",
-        title: "Errors of the data collection rule: what was dropped after it was taken",
+        title: "Errors of the data collection rule: rows dropped after they were accepted",
         query: include_str!("queries/workbook/rows_dropped.kql"),
         shown_as: "table",
-        nothing: "The rule dropped nothing in this time.",
+        nothing: "The rule dropped nothing in this time range.",
     },
     Part {
         name: "cost",
         title: "Cost by event source: billed size at the price above",
         query: include_str!("queries/workbook/cost.kql"),
         shown_as: "table",
-        nothing: "No row arrived in this time.",
+        nothing: "No row arrived in this time range.",
     },
 ];
 
