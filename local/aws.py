@@ -1,10 +1,11 @@
-"""Run ministack with three things as they are in AWS, which it leaves out.
+"""Run ministack with four things as they are in AWS, which it leaves out.
 
 GuardDuty's findings: ministack has no GuardDuty, and PutEvents refuses sources that begin with `aws.`, as AWS does. Here
 a test may play its part.
 Web identity tokens: ministack signs them with HS256 and names no key; AWS signs with RS256, which Entra insists on.
 Event buses of other accounts and regions: ministack delivers within one account and region alone, and keeps no policy
 that a template gives a bus.
+Dead letter queues: ministack does not say which queues' messages end in one.
 """
 
 import base64
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ministack.app import main
 from ministack.core import iam_evaluator, responses
 from ministack.core.arn import Arn, parse_arn
-from ministack.services import eventbridge, sts
+from ministack.services import eventbridge, sqs, sts
 from ministack.services.cloudformation import provisioners
 
 _ISSUER = "https://00000000-0000-0000-0000-000000000000.tokens.sts.global.api.aws"
@@ -115,7 +116,20 @@ def _may_put_events(role: str, bus: Arn, event: dict[str, Any]) -> bool:
     return bool(answer.decision == "Allow")
 
 
+def name_sources_of_dead_letters() -> None:
+    """Answer ListDeadLetterSourceQueues."""
+
+    def sources(data: dict[str, Any], url: str) -> dict[str, Any]:
+        target = sqs._get_q(data.get("QueueUrl", url))["attributes"]["QueueArn"]
+        policies = {of: queue["attributes"].get("RedrivePolicy") for of, queue in sqs._queues.items()}
+        named = [of for of, policy in policies.items() if policy and target in policy]
+        return {"queueUrls": [sqs._externalize_url(of) for of in named]}
+
+    sqs._HANDLERS["ListDeadLetterSourceQueues"] = sources
+
+
 if __name__ == "__main__":
+    name_sources_of_dead_letters()
     let_tests_play_guardduty()
     sign_tokens_as_aws()
     keep_policies_of_buses()

@@ -4,66 +4,40 @@
 //! URL-encoded where asked for, since XML can't hold every character that a key can.
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::inspection::is_about_credentials;
+use super::error::{AwsError, classify};
 use super::objects::client;
 use crate::trigger::decode_key;
 
-/// Why a bucket can't be listed or written to.
+/// A bucket can't be listed or written to.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum BucketError {
-    /// 403: an operator mends it.
-    #[error(
-        "AWS denies it ({code}): your identity needs {action} on arn:aws:s3:::{resource}, \
-         and the bucket's policy must not forbid it"
-    )]
-    Denied {
-        /// The code.
-        code: String,
-        /// The permission that is missing.
-        action: &'static str,
-        /// The bucket, or the objects.
-        resource: String,
-    },
-    /// There is no such bucket.
-    #[error("there is no bucket {bucket}: look at its name, and at the account that you are in")]
-    NoBucket {
-        /// Its name.
-        bucket: String,
-    },
-    /// The bucket is in another region than the client.
-    #[error("the bucket {bucket} is in another region: set AWS_REGION to {region}")]
-    OtherRegion {
-        /// Its name.
-        bucket: String,
-        /// Its region, where AWS told.
-        region: String,
-    },
-    /// Nobody has said where.
-    #[error("no region is set: set AWS_REGION to that of the bucket {bucket}")]
-    NoRegion {
-        /// Its name.
-        bucket: String,
-    },
-    /// Nobody has said who we are, or it isn't so.
-    #[error(
-        "AWS does not know who you are ({code}): after any kind of sign-in of the AWS CLI, \
-         eval \"$(aws configure export-credentials --format env)\" sets the credentials"
-    )]
-    NoCredentials {
-        /// The code.
-        code: String,
-    },
-    /// S3 can't be reached or is busy: again.
-    #[error("S3 can't be reached for now ({code}): run the same command again")]
-    Unavailable {
-        /// The code.
-        code: String,
-    },
+#[error("{}", self.text())]
+pub struct BucketError {
+    /// The bucket, or an object in it.
+    pub resource: String,
+    /// Why not.
+    pub error: AwsError,
+}
+
+impl BucketError {
+    fn text(&self) -> String {
+        let Self { resource, error } = self;
+        match error {
+            AwsError::Missing { .. } => {
+                format!("there is no bucket {resource}: look at its name, and at the account that you are in")
+            }
+            AwsError::Denied { action, code } => format!(
+                "access denied ({code}): your identity needs {action} on arn:aws:s3:::{resource}, and the bucket's \
+                 policy must not forbid it"
+            ),
+            _ => format!("s3://{resource}: {error}"),
+        }
+    }
 }
 
 /// An object, as it is listed.
@@ -146,8 +120,10 @@ impl Bucket {
         let request = request.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
         let request =
             request.set_start_after(after.map(str::to_owned)).set_continuation_token(page.map(str::to_owned));
-        let output =
-            request.send().await.map_err(|error| self.refusal(&error, "s3:ListBucket", self.name.clone()))?;
+        let output = request
+            .send()
+            .await
+            .map_err(|error| Self::refusal(&error, "s3:ListBucket", self.name.clone()))?;
         let folders = output.common_prefixes().iter().filter_map(|folder| decode_key(folder.prefix()?));
         Ok(Page {
             folders: folders.collect(),
@@ -157,31 +133,11 @@ impl Bucket {
     }
 
     pub(super) fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(
-        &self,
-        error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
+        error: &SdkError<E, HttpResponse>,
         action: &'static str,
         resource: String,
     ) -> BucketError {
-        let bucket = self.name.clone();
-        let answer = error.raw_response();
-        let status = answer.map_or(0, |answer| answer.status().as_u16());
-        let code = error.code().map_or_else(|| innermost(error), str::to_owned);
-        match (status, code.as_str()) {
-            (_, "NoSuchBucket") => BucketError::NoBucket { bucket },
-            (301, _)
-            | (
-                _,
-                "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException",
-            ) => {
-                let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-                BucketError::OtherRegion { bucket, region: region.unwrap_or("its region").to_owned() }
-            }
-            (_, text) if is_about_credentials(text) => BucketError::NoCredentials { code },
-            (403 | 401, _) => BucketError::Denied { code, action, resource },
-            (0, text) if text.contains("region must be set") => BucketError::NoRegion { bucket },
-            (0, text) if text.contains("credential") => BucketError::NoCredentials { code },
-            _ => BucketError::Unavailable { code },
-        }
+        BucketError { resource, error: classify(error, action) }
     }
 }
 
@@ -198,13 +154,4 @@ fn listed(object: &Object) -> Option<Listed> {
             .unwrap_or_default(),
         is_archived: archive && !restored,
     })
-}
-
-/// What lies at the bottom of an error that no answer came with.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }

@@ -5,43 +5,16 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{AttributeDefinition, KeyType, ScalarAttributeType, TimeToLiveStatus};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use aws_sdk_sts::config::ProvideCredentials;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::error::{AwsError, classify};
+use super::signed::SignedCalls;
+use crate::http_client::HttpClient;
+
 /// How many letters one call shows at most.
 const LETTERS_SEEN: i32 = 10;
-
-/// Why a thing could not be looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookError {
-    /// Our identity may not.
-    Denied {
-        /// What it would have to be allowed.
-        action: &'static str,
-    },
-    /// There is no such thing.
-    Missing {
-        /// The code that AWS gave.
-        code: String,
-    },
-    /// No region is known to look in.
-    NoRegion,
-    /// We have no identity.
-    NoCredentials,
-    /// AWS does not know our identity, or no longer.
-    BadCredentials {
-        /// The code that AWS gave.
-        code: String,
-    },
-    /// AWS can't be reached, or answers something else.
-    Unavailable {
-        /// The code that AWS gave.
-        code: String,
-    },
-}
 
 /// Who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,26 +73,25 @@ pub struct BucketFacts {
 
 /// Reads of an account.
 pub struct Inspection {
-    config: SdkConfig,
+    pub(super) config: SdkConfig,
+    pub(super) signed: SignedCalls,
 }
 
 impl Inspection {
     /// With the SDK's settings.
     #[must_use]
-    pub const fn new(config: SdkConfig) -> Self {
-        Self { config }
+    pub fn new(client: HttpClient, config: SdkConfig) -> Self {
+        Self { signed: SignedCalls::new(client, config.clone()), config }
     }
 
     /// Who we are.
     ///
     /// # Errors
     /// If we are nobody, or nobody answers.
-    pub async fn caller(&self) -> Result<Caller, LookError> {
+    pub async fn caller(&self) -> Result<Caller, AwsError> {
         if self.config.region().is_none() {
-            return Err(LookError::NoRegion);
+            return Err(AwsError::NoRegion);
         }
-        let provider = self.config.credentials_provider().ok_or(LookError::NoCredentials)?;
-        provider.provide_credentials().await.map_err(|_| LookError::NoCredentials)?;
         let answer = aws_sdk_sts::Client::new(&self.config).get_caller_identity().send().await;
         let answer = answer.map_err(|error| classify(&error, "sts:GetCallerIdentity"))?;
         Ok(Caller { account: answer.account.unwrap_or_default(), arn: answer.arn.unwrap_or_default() })
@@ -129,7 +101,7 @@ impl Inspection {
     ///
     /// # Errors
     /// If it can't be looked at.
-    pub async fn queue(&self, url: &str) -> Result<QueueFacts, LookError> {
+    pub async fn queue(&self, url: &str) -> Result<QueueFacts, AwsError> {
         let request = aws_sdk_sqs::Client::new(&self.config).get_queue_attributes().queue_url(url);
         let answer = request.attribute_names(QueueAttributeName::All).send().await;
         let answer = answer.map_err(|error| classify(&error, "sqs:GetQueueAttributes"))?;
@@ -149,7 +121,7 @@ impl Inspection {
     ///
     /// # Errors
     /// If they can't be looked at.
-    pub async fn oldest_letter(&self, url: &str) -> Result<Option<Timestamp>, LookError> {
+    pub async fn oldest_letter(&self, url: &str) -> Result<Option<Timestamp>, AwsError> {
         let request = aws_sdk_sqs::Client::new(&self.config).receive_message().queue_url(url);
         let request = request.visibility_timeout(0).max_number_of_messages(LETTERS_SEEN);
         let answer =
@@ -166,11 +138,11 @@ impl Inspection {
     ///
     /// # Errors
     /// If it can't be looked at.
-    pub async fn table(&self, name: &str) -> Result<TableFacts, LookError> {
+    pub async fn table(&self, name: &str) -> Result<TableFacts, AwsError> {
         let client = aws_sdk_dynamodb::Client::new(&self.config);
         let answer = client.describe_table().table_name(name).send().await;
         let answer = answer.map_err(|error| classify(&error, "dynamodb:DescribeTable"))?;
-        let missing = || LookError::Unavailable { code: "no description".to_owned() };
+        let missing = || AwsError::Unavailable { code: "no description".to_owned() };
         let table = answer.table.ok_or_else(missing)?;
         let keys = table.key_schema().iter().map(|key| {
             let name = key.attribute_name();
@@ -195,7 +167,7 @@ impl Inspection {
     ///
     /// # Errors
     /// If it can't be looked at.
-    pub async fn bucket(&self, name: &str) -> Result<BucketFacts, LookError> {
+    pub async fn bucket(&self, name: &str) -> Result<BucketFacts, AwsError> {
         let client = super::objects::client(&self.config);
         let answer = client.get_bucket_notification_configuration().bucket(name).send().await;
         let answer = answer.map_err(|error| classify(&error, "s3:GetBucketNotification"))?;
@@ -207,47 +179,6 @@ impl Inspection {
             event_bridge: answer.event_bridge_configuration().is_some(),
             targets: queues.chain(topics).chain(functions).collect(),
         })
-    }
-}
-
-/// Whether a code says that our identity lacks a permission.
-#[must_use]
-pub fn is_denial(code: &str) -> bool {
-    code.contains("AccessDenied") || code.contains("NotAuthorized") || code.starts_with("AuthorizationError")
-}
-
-/// Whether a code says that AWS does not take our credentials.
-pub(super) fn is_about_credentials(code: &str) -> bool {
-    const WORDS: [&str; 7] = [
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidToken",
-        "MissingAuthentication",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClient",
-    ];
-    WORDS.iter().any(|word| code.contains(word))
-}
-
-pub(super) fn classify<E: ProvideErrorMetadata, R>(
-    error: &SdkError<E, R>,
-    action: &'static str,
-) -> LookError {
-    let Some(code) = error.code().map(str::to_owned) else {
-        return LookError::Unavailable { code: "no answer".to_owned() };
-    };
-    if is_denial(&code) {
-        LookError::Denied { action }
-    } else if is_about_credentials(&code) {
-        LookError::BadCredentials { code }
-    } else if ["NonExistentQueue", "QueueDoesNotExist", "ResourceNotFound", "NoSuchBucket", "InvalidAddress"]
-        .iter()
-        .any(|word| code.contains(word))
-    {
-        LookError::Missing { code }
-    } else {
-        LookError::Unavailable { code }
     }
 }
 
@@ -274,19 +205,6 @@ mod tests {
             let text = format!(r#"{{"deadLetterTargetArn":"arn","maxReceiveCount":{count}}}"#);
             let redrive = Redrive { dead_letter_target_arn: "arn".to_owned(), max_receive_count: 100 };
             assert_eq!(serde_json::from_str::<Redrive>(&text).unwrap(), redrive);
-        }
-    }
-
-    #[test]
-    fn a_denial_is_told_from_credentials_that_are_not_taken() {
-        for (code, denial, credentials) in [
-            ("AccessDenied", true, false),
-            ("AccessDeniedException", true, false),
-            ("ExpiredTokenException", false, true),
-            ("UnrecognizedClientException", false, true),
-            ("ThrottlingException", false, false),
-        ] {
-            assert_eq!((is_denial(code), is_about_credentials(code)), (denial, credentials), "{code}");
         }
     }
 }

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageAttributeValue,
     MessageSystemAttributeName, QueueAttributeName,
 };
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::inspection::{LookError, classify};
+use super::error::{AwsError, classify};
 use super::queues::{Refusals, groups, refusals, send_together, whole_seconds};
 
 /// A receive that waits asks all servers of the queue, so that an empty answer means an empty queue
@@ -31,52 +32,31 @@ pub struct Received {
     pub body: String,
     /// When it was sent first.
     pub sent_at: Timestamp,
-    /// How often it has been received, this time included.
-    pub receives: u32,
     /// What its sender wrote beside the body.
     pub attributes: BTreeMap<String, String>,
 }
 
 /// A queue does not do what it was asked for; all of it, not one message alone.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum MailboxError {
-    /// Our identity may not.
-    #[error("{url} can't be used: your identity needs {action} on it")]
-    Denied {
-        /// The queue.
-        url: String,
-        /// What it would have to be allowed.
-        action: &'static str,
-    },
-    /// There is no such queue.
-    #[error(
-        "there is no queue {url} ({code}): compare the address with the outputs of the stack, and AWS_REGION"
-    )]
-    Missing {
-        /// The queue.
-        url: String,
-        /// The code that AWS gave.
-        code: String,
-    },
-    /// AWS does not know who we are.
-    #[error(
-        "AWS does not take your credentials ({code}): sign in; eval \"$(aws configure export-credentials \
-             --format env)\" sets those of the AWS CLI"
-    )]
-    Credentials {
-        /// The code that AWS gave.
-        code: String,
-    },
-    /// It can't be reached, or answers something else.
-    #[error(
-        "{url} is not to be had ({code}): look at the network, AWS_REGION and AWS_ENDPOINT_URL, and try again"
-    )]
-    Unavailable {
-        /// The queue.
-        url: String,
-        /// The code that AWS gave.
-        code: String,
-    },
+#[error("{}", self.text())]
+pub struct MailboxError {
+    /// The queue.
+    pub url: String,
+    /// Why not.
+    pub error: AwsError,
+}
+
+impl MailboxError {
+    fn text(&self) -> String {
+        let Self { url, error } = self;
+        match error {
+            AwsError::Missing { code } => format!(
+                "there is no queue {url} ({code}): compare the address with the outputs of the stack, and look at \
+                 the account and region that you are in"
+            ),
+            _ => format!("queue {url}: {error}"),
+        }
+    }
 }
 
 /// A queue whose messages are worked on.
@@ -97,6 +77,13 @@ pub trait Mailbox {
     /// Sends messages; one that is not refused is safe.
     fn send(&self, bodies: &[&str]) -> impl Future<Output = Result<Refusals, MailboxError>>;
 
+    /// Sends one message with what its first sender wrote beside the body; the code, if it is refused.
+    fn send_back(
+        &self,
+        body: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> impl Future<Output = Result<Option<String>, MailboxError>>;
+
     /// About how many messages there are, visible or not.
     fn depth(&self) -> impl Future<Output = Result<u64, MailboxError>>;
 }
@@ -114,20 +101,11 @@ impl SqsMailbox {
         Self { client: Client::new(config), url }
     }
 
-    fn failure<E: ProvideErrorMetadata, R>(
-        &self,
-        error: &SdkError<E, R>,
-        action: &'static str,
-    ) -> MailboxError {
-        let url = self.url.clone();
-        match classify(error, action) {
-            LookError::Denied { action } => MailboxError::Denied { url, action },
-            LookError::Missing { code } => MailboxError::Missing { url, code },
-            LookError::BadCredentials { code } => MailboxError::Credentials { code },
-            LookError::NoCredentials => MailboxError::Credentials { code: "there are none".to_owned() },
-            LookError::NoRegion => MailboxError::Unavailable { url, code: "no region is set".to_owned() },
-            LookError::Unavailable { code } => MailboxError::Unavailable { url, code },
-        }
+    fn failure<E>(&self, error: &SdkError<E, HttpResponse>, action: &'static str) -> MailboxError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        MailboxError { url: self.url.clone(), error: classify(error, action) }
     }
 
     async fn send_together(&self, bodies: &[&str]) -> Result<Refusals, MailboxError> {
@@ -143,8 +121,7 @@ impl Mailbox for SqsMailbox {
         let request = request.max_number_of_messages(10).visibility_timeout(whole_seconds(hide));
         let request = request
             .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         let answer = request.send().await.map_err(|error| self.failure(&error, "sqs:ReceiveMessage"))?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(received).collect())
     }
@@ -176,19 +153,36 @@ impl Mailbox for SqsMailbox {
             match self.send_together(group).await {
                 Ok(refusals) => all.extend(refusals),
                 // One message may spoil the call for all: each by itself shows which.
-                Err(MailboxError::Unavailable { .. }) => {
+                Err(failure) if failure.error.is_lasting() => return Err(failure),
+                Err(_) => {
                     for body in group {
                         all.push(match self.send_together(&[body]).await {
                             Ok(refusals) => refusals.into_iter().next().flatten(),
-                            Err(MailboxError::Unavailable { code, .. }) => Some(code),
-                            Err(error) => return Err(error),
+                            Err(failure) if failure.error.is_lasting() => return Err(failure),
+                            Err(failure) => Some(failure.error.to_string()),
                         });
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(all)
+    }
+
+    async fn send_back(
+        &self,
+        body: &str,
+        attributes: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, MailboxError> {
+        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            request = request.message_attributes(name, built(value)?);
+        }
+        match request.send().await.map_err(|error| self.failure(&error, "sqs:SendMessage")) {
+            Ok(_) => Ok(None),
+            Err(failure) if failure.error.is_lasting() => Err(failure),
+            Err(failure) => Ok(Some(failure.error.to_string())),
+        }
     }
 
     async fn depth(&self) -> Result<u64, MailboxError> {
@@ -207,17 +201,13 @@ impl Mailbox for SqsMailbox {
 
 fn received(message: Message) -> Received {
     let system = message.attributes.unwrap_or_default();
-    let number = |name| system.get(&name).and_then(|text| text.parse::<i64>().ok());
-    let sent_ms = number(MessageSystemAttributeName::SentTimestamp).unwrap_or_default();
+    let sent_ms = system.get(&MessageSystemAttributeName::SentTimestamp).and_then(|text| text.parse().ok());
     let attributes = message.message_attributes.unwrap_or_default();
     Received {
         message_id: message.message_id.unwrap_or_default(),
         receipt: message.receipt_handle.unwrap_or_default(),
         body: message.body.unwrap_or_default(),
-        sent_at: Timestamp::from_millisecond(sent_ms).unwrap_or_default(),
-        receives: number(MessageSystemAttributeName::ApproximateReceiveCount)
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1),
+        sent_at: Timestamp::from_millisecond(sent_ms.unwrap_or_default()).unwrap_or_default(),
         attributes: attributes
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.string_value?)))
@@ -227,5 +217,8 @@ fn received(message: Message) -> Received {
 
 /// An entry has all that it needs, so building it does not fail.
 fn built<T, E: std::fmt::Display>(entry: Result<T, E>) -> Result<T, MailboxError> {
-    entry.map_err(|error| MailboxError::Unavailable { url: String::new(), code: error.to_string() })
+    entry.map_err(|error| MailboxError {
+        url: String::new(),
+        error: AwsError::Rejected { code: error.to_string() },
+    })
 }

@@ -4,6 +4,10 @@ mod archive;
 #[cfg(feature = "cli")]
 mod bucket;
 mod credential;
+#[cfg(feature = "cli")]
+mod deployment;
+#[cfg(feature = "cli")]
+mod error;
 mod guardduty;
 mod http;
 #[cfg(feature = "cli")]
@@ -18,12 +22,24 @@ mod public_keys;
 mod queues;
 mod service;
 #[cfg(feature = "cli")]
+mod signed;
+#[cfg(feature = "cli")]
+mod traced;
+#[cfg(feature = "cli")]
 mod writing;
 
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
+#[cfg(feature = "cli")]
+use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::identity::IdentityCache;
+#[cfg(feature = "cli")]
+use aws_config::meta::region::RegionProviderChain;
+#[cfg(feature = "cli")]
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+#[cfg(feature = "cli")]
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -34,11 +50,13 @@ pub use archive::{Archive, Mark, Stored, Versions};
 #[cfg(feature = "cli")]
 pub use bucket::{Bucket, BucketError, Listed, Page};
 pub use credential::{AzureProofs, Secrets};
+#[cfg(feature = "cli")]
+pub use deployment::{AlarmFacts, Dimension, FunctionFacts, Mapping, RuleFacts, ScheduleFacts};
+#[cfg(feature = "cli")]
+pub use error::{AwsError, is_denial};
 pub use guardduty::{Detector, Findings, GuardDuty, GuardDutyError, IdPage};
 #[cfg(feature = "cli")]
-pub use inspection::{
-    BucketFacts, Caller, Inspection, LookError, QueueFacts, Redrive, TableFacts, is_denial,
-};
+pub use inspection::{BucketFacts, Caller, Inspection, QueueFacts, Redrive, TableFacts};
 pub use ledger::{DynamoLedger, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{Mailbox, MailboxError, Received, SqsMailbox};
@@ -94,11 +112,39 @@ impl LoadServiceConfig for OfService {
     }
 }
 
+/// How an operator signs in, as far as the environment and the profile are not to say it.
+#[cfg(feature = "cli")]
+#[derive(Clone, Debug, Default)]
+pub struct SignIn {
+    /// The profile of the AWS CLI's configuration.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+}
+
 /// An operator's settings of the SDK: region, credentials and endpoints as the environment and the profile say.
 #[cfg(feature = "cli")]
-pub async fn operator_config(client: HttpClient) -> SdkConfig {
+pub async fn operator_config(client: HttpClient, sign_in: SignIn) -> SdkConfig {
+    let client = traced::TracedClient(http::SharedClient::new(client, OPERATOR_ANSWER_BYTES));
     let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
-    loader.http_client(http::SharedClient::new(client, OPERATOR_ANSWER_BYTES)).load().await
+    let mut loader = loader.http_client(client.clone());
+    let region = sign_in.region.map(Region::new);
+    if let Some(profile) = sign_in.profile {
+        let of_profile = ProfileFileRegionProvider::builder().profile_name(&profile).build();
+        let regions = RegionProviderChain::first_try(region.clone())
+            .or_else(EnvironmentVariableRegionProvider::new())
+            .or_else(of_profile);
+        let provider =
+            ProviderConfig::empty().with_http_client(client.clone()).with_region(regions.region().await);
+        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider);
+        // As for the AWS CLI, the profile that is named counts, whatever keys stand in the environment.
+        loader =
+            loader.credentials_provider(credentials.profile_name(&profile).build()).profile_name(profile);
+    }
+    if let Some(region) = region {
+        loader = loader.region(region);
+    }
+    loader.load().await
 }
 
 fn timeouts() -> TimeoutConfig {

@@ -90,5 +90,5 @@ fn refusal<E: ProvideErrorMetadata + std::error::Error + 'static>(
     key: &str,
     error: &SdkError<E, aws_sdk_s3::config::http::HttpResponse>,
 ) -> BucketError {
-    bucket.refusal(error, "s3:PutObject", format!("{}/{key}", bucket.name))
+    Bucket::refusal(error, "s3:PutObject", format!("{}/{key}", bucket.name))
 }

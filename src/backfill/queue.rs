@@ -67,8 +67,8 @@ async fn send(
                 }
                 waiting = refused.into_iter().map(|(task, _)| task).collect();
             }
-            Err(MailboxError::Unavailable { .. }) => {}
-            Err(error) => return Err(Halt::Failed(error.to_string())),
+            Err(failure) if failure.error.is_lasting() => return Err(Halt::Failed(failure.to_string())),
+            Err(_) => {}
         }
         if waiting.is_empty() {
             return Ok(());
@@ -94,6 +94,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::aws::AwsError;
 
     #[test]
     fn a_task_names_the_key_and_leaves_its_content_to_the_reader() {
@@ -122,7 +123,7 @@ mod tests {
     }
 
     fn unavailable() -> MailboxError {
-        MailboxError::Unavailable { url: "q".to_owned(), code: "no answer".to_owned() }
+        MailboxError { url: "q".to_owned(), error: AwsError::Unavailable { code: "no answer".to_owned() } }
     }
 
     #[tokio::test(start_paused = true)]
@@ -141,7 +142,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_time_does_not_heal_is_not_tried_again() {
-        let denied = MailboxError::Denied { url: "q".to_owned(), action: "sqs:SendMessage" };
+        let error = AwsError::Denied { action: "sqs:SendMessage", code: "AccessDenied".to_owned() };
+        let denied = MailboxError { url: "q".to_owned(), error };
         let (result, _) = sent(vec![Err(denied)]).await;
         assert!(matches!(result, Err(Halt::Failed(why)) if why.contains("sqs:SendMessage")));
         let (result, _) = sent(vec![Ok(vec![None, Some("InvalidMessageContents"), None])]).await;

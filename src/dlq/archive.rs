@@ -1,10 +1,11 @@
-//! The archive of what is discarded: one JSON line a message, all of it on the disk before anything is deleted.
+//! The archive of what is discarded: one JSON line a message, all of it on the disk before anything is deleted, and all
+//! that is needed to put it back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::aws::Received;
 
@@ -18,10 +19,28 @@ pub(super) struct Archive {
 struct Line<'a> {
     message_id: &'a str,
     sent_at: String,
-    receives: u32,
     #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     attributes: &'a std::collections::BTreeMap<String, String>,
     body: &'a str,
+}
+
+/// What a message needs to be put back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Archived {
+    /// The text.
+    pub body: String,
+    /// What its sender wrote beside it.
+    #[serde(default)]
+    pub attributes: std::collections::BTreeMap<String, String>,
+}
+
+/// Reads an archive.
+///
+/// # Errors
+/// With the number of the first line that is no message of an archive, counted from 1, and why.
+pub fn read_archive(text: &str) -> Result<Vec<Archived>, (usize, serde_json::Error)> {
+    let lines = text.split('\n').enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(nth, line)| serde_json::from_str(line).map_err(|error| (nth + 1, error))).collect()
 }
 
 impl Archive {
@@ -35,8 +54,8 @@ impl Archive {
     }
 
     pub(super) fn add(&mut self, message: &Received) -> io::Result<()> {
-        let Received { message_id, sent_at, receives, attributes, body, .. } = message;
-        let line = Line { message_id, sent_at: sent_at.to_string(), receives: *receives, attributes, body };
+        let Received { message_id, sent_at, attributes, body, .. } = message;
+        let line = Line { message_id, sent_at: sent_at.to_string(), attributes, body };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")
     }

@@ -79,7 +79,6 @@ mod tests {
             receipt: "r".to_owned(),
             body: body.to_owned(),
             sent_at: Timestamp::UNIX_EPOCH,
-            receives: 1,
             attributes: [].into(),
         })
     }

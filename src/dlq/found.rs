@@ -35,8 +35,6 @@ pub struct Found {
     pub tasks: Vec<Task>,
     /// When it failed; of what is no letter, when it was sent.
     pub failed_at: Timestamp,
-    /// How often it has been received.
-    pub receives: u32,
     /// The letter that it replays, if it is one or holds one.
     letter: Option<String>,
 }
@@ -66,7 +64,6 @@ impl Found {
             table: items.iter().find_map(table),
             tasks: items.iter().filter_map(task).cloned().collect(),
             failed_at: received.sent_at,
-            receives: received.receives,
             letter: items.iter().find_map(letter_of).map(str::to_owned),
         };
         if let Some(letter) = Letter::read(body) {
@@ -205,7 +202,6 @@ mod tests {
             receipt: "r".to_owned(),
             body: body.to_owned(),
             sent_at: Timestamp::from_second(7).unwrap(),
-            receives: 3,
             attributes: attributes.collect(),
         })
     }
@@ -228,7 +224,7 @@ mod tests {
             (found.id.as_str(), found.reason.as_str(), found.message.as_str()),
             ("i", "Rejected", "no")
         );
-        assert_eq!((found.status, found.table.as_deref(), found.receives), (Some(400), Some("T"), 3));
+        assert_eq!((found.status, found.table.as_deref()), (Some(400), Some("T")));
         assert_eq!((found.tasks[0].from_record, found.tasks[0].until_record), (7, Some(8)));
         assert_eq!(found.failed_at, Timestamp::from_second(5).unwrap());
         assert_eq!(found.ledger_key(), Some(Key::letter("i")));

@@ -1,4 +1,4 @@
-//! The dead letter queue in an operator's hands: looked through, replayed, discarded.
+//! The dead letter queue in an operator's hands: looked through, replayed, discarded, restored.
 //!
 //! `found`, `filter` and `advice` are pure. Nothing is deleted that is not safe elsewhere: on the work queue, or in an
 //! archive.
@@ -8,7 +8,9 @@ mod archive;
 mod discard;
 mod filter;
 mod found;
+mod pairing;
 mod replay;
+mod restore;
 #[cfg(test)]
 mod tests;
 mod visit;
@@ -21,13 +23,16 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use advice::{advice, reasons};
+pub use archive::{Archived, read_archive};
 pub use discard::{Discard, Discarded};
 pub use filter::{Filter, ID_CHARACTERS};
 pub use found::Found;
+pub use pairing::{PairingError, check_dead_letters, check_replay};
 pub use replay::{Held, Replay, Verdict};
+pub use restore::{Restore, Restored};
 pub use visit::{Ending, Stop};
 
-use crate::aws::{LedgerError, Mailbox, MailboxError, Received};
+use crate::aws::{AwsError, Mailbox, MailboxError, Received};
 use visit::{Fate, Visit};
 
 /// Why the work on the queue ended early. What was not deleted is still there.
@@ -38,10 +43,10 @@ pub enum DlqError {
     Mailbox(#[from] MailboxError),
     /// The ledger can't be read.
     #[error(
-        "{0}: your identity needs dynamodb:GetItem on LEDGER_TABLE; with LEDGER_TABLE unset it is replayed without, and \
-         what comes back is not known again"
+        "the ledger (LedgerTable of the stack's outputs): {0}; what it was not asked about is where it was: without the \
+         ledger, what was replayed before could not be told"
     )]
-    Ledger(#[from] LedgerError),
+    Ledger(AwsError),
     /// The archive can't be written.
     #[error("the archive {path} can't be written ({error}): nothing was deleted; name another by --archive")]
     Archive {

@@ -16,7 +16,7 @@ use super::filter::Filter;
 use super::found::Found;
 use super::visit::{Fate, Visit};
 use super::{DlqError, Ending, Stop};
-use crate::aws::{Ledger, Mailbox, Received};
+use crate::aws::{AwsError, Ledger, LedgerError, Mailbox, Received};
 use crate::delivery::Stage;
 
 /// Why a letter is held.
@@ -35,7 +35,9 @@ pub enum Verdict {
     Replayed,
     /// It stays, for now or for good.
     Held(Held),
-    /// It was sent after the run began, maybe by the function for what was replayed: it stays for the next run.
+    /// This run replayed it, and the function has sent it back already: it stays.
+    Returned,
+    /// It was sent after the run began: it stays for the next run.
     Late,
     /// The work queue did not take it, by this code; it stays.
     Refused(String),
@@ -113,7 +115,9 @@ impl<M: Mailbox, L: Ledger> Replay<'_, M, L> {
                 break;
             }
             if run.visit.is_late(&messages[place]) {
-                tell(&found[place], &Verdict::Late);
+                // The function gives the same failure of the same thing the same id.
+                let came_back = run.ids.borrow().contains(&found[place].id);
+                tell(&found[place], if came_back { &Verdict::Returned } else { &Verdict::Late });
                 continue;
             }
             match self.hold(&found[place], stage?, run) {
@@ -161,7 +165,13 @@ impl<M: Mailbox, L: Ledger> Replay<'_, M, L> {
     /// What the ledger knows of its replay; nothing of what is no letter.
     async fn stage(&self, found: &Found) -> Result<Option<Stage>, DlqError> {
         match self.ledger.zip(found.ledger_key()) {
-            Some((ledger, key)) => Ok(ledger.read(&key).await?.map(|entry| entry.stage)),
+            Some((ledger, key)) => match ledger.read(&key).await {
+                Ok(entry) => Ok(entry.map(|entry| entry.stage)),
+                Err(LedgerError::Unavailable { code }) => {
+                    Err(DlqError::Ledger(AwsError::of_answer(None, &code, "dynamodb:GetItem")))
+                }
+                Err(error) => Err(DlqError::Ledger(AwsError::Unavailable { code: error.to_string() })),
+            },
             None => Ok(None),
         }
     }

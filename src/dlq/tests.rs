@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::aws::{Ledger, Refusals};
+use crate::aws::{Ledger, LedgerError, Refusals};
 use crate::delivery::{Claim, Claimant, Entry, Key, LedgerTime, Settled};
 
 struct Message {
@@ -18,6 +18,7 @@ struct Message {
     body: String,
     visible_at: Instant,
     receives: u32,
+    sent_at: Timestamp,
 }
 
 /// A queue. Bodies that say `refused` are not taken, and those that say `sticky` not deleted.
@@ -29,6 +30,8 @@ struct InMemory {
     /// Whatever is sent comes back here at once, as poison does.
     returns: bool,
     receives: RefCell<usize>,
+    /// Whatever is put here from now on was sent after any visit began.
+    is_ahead: bool,
     /// How long a call takes.
     slow: Duration,
     longest_hide: RefCell<Duration>,
@@ -44,7 +47,14 @@ impl InMemory {
     fn put(&self, body: String) {
         *self.ids.borrow_mut() += 1;
         let id = *self.ids.borrow();
-        self.messages.borrow_mut().push(Message { id, body, visible_at: Instant::now(), receives: 0 });
+        let sent_at = if self.is_ahead { Timestamp::MAX } else { Timestamp::UNIX_EPOCH };
+        self.messages.borrow_mut().push(Message {
+            id,
+            body,
+            visible_at: Instant::now(),
+            receives: 0,
+            sent_at,
+        });
     }
 
     /// What anybody could receive now.
@@ -84,8 +94,7 @@ impl Mailbox for InMemory {
                     message_id: message.id.to_string(),
                     receipt: format!("{} {}", message.id, message.receives),
                     body: message.body.clone(),
-                    sent_at: Timestamp::UNIX_EPOCH,
-                    receives: message.receives,
+                    sent_at: message.sent_at,
                     attributes: BTreeMap::new(),
                 }
             })
@@ -127,6 +136,18 @@ impl Mailbox for InMemory {
             None
         };
         Ok(bodies.iter().map(send).collect())
+    }
+
+    async fn send_back(
+        &self,
+        body: &str,
+        _: &BTreeMap<String, String>,
+    ) -> Result<Option<String>, MailboxError> {
+        if body.contains("refused") {
+            return Ok(Some("InvalidMessageContents".to_owned()));
+        }
+        self.put(body.to_owned());
+        Ok(None)
     }
 
     async fn depth(&self) -> Result<u64, MailboxError> {
@@ -326,6 +347,64 @@ fn poison_that_comes_back_at_once_does_not_go_round_for_ever() {
 }
 
 #[test]
+fn a_letter_that_comes_back_while_the_run_goes_on_is_told_from_one_that_is_new() {
+    block_on(async {
+        let mut dead = InMemory::with(letters(3));
+        dead.is_ahead = true;
+        let (work, ledger) = (InMemory { returns: true, ..InMemory::default() }, Known::default());
+        let filter = Filter::default();
+        let run = Replay { rate: Some(1.0), ..all(&dead, &work, &ledger, &filter) };
+        let went = replay(run, &Stop::default()).await;
+        assert_eq!(went.1, told([("Replayed", 3), ("Returned", 3)]));
+        dead.put(letter("another", "Rejected"));
+        let went = replay(all(&dead, &work, &ledger, &filter), &Stop::default()).await;
+        assert_eq!(went.1, told([("Late", 4)]));
+    });
+}
+
+/// A ledger that answers by that code.
+struct Failing(&'static str);
+
+impl Ledger for Failing {
+    async fn write(&self, _: &Key, _: &Entry) -> Result<(), LedgerError> {
+        panic!("the ledger is only read")
+    }
+
+    async fn read(&self, _: &Key) -> Result<Option<Entry>, LedgerError> {
+        Err(LedgerError::Unavailable { code: self.0.to_owned() })
+    }
+}
+
+#[test]
+fn a_ledger_that_does_not_answer_ends_a_replay_with_what_to_do_about_it() {
+    block_on(async {
+        for (code, word) in [
+            ("ResourceNotFoundException", "does not exist in this account and region"),
+            ("AccessDeniedException", "needs dynamodb:GetItem"),
+            ("ThrottlingException", "throttles"),
+            ("no answer", "can't be reached"),
+        ] {
+            let (dead, work, ledger) = (InMemory::with(letters(3)), InMemory::default(), Failing(code));
+            let filter = Filter::default();
+            let (again, dry_run, rate, limit) = (false, false, None, None);
+            let run = Replay {
+                dead_letters: &dead,
+                work_queue: &work,
+                ledger: Some(&ledger),
+                filter: &filter,
+                again,
+                dry_run,
+                rate,
+                limit,
+            };
+            let error = run.run(&Stop::default(), |_, _| {}).await.unwrap_err().to_string();
+            assert!(error.contains(word) && !error.contains("unset"), "{error}");
+            assert_eq!((dead.visible(), work.sent.borrow().len()), (3, 0));
+        }
+    });
+}
+
+#[test]
 fn twins_are_replayed_one_after_the_other_and_all_at_once_when_delivered() {
     block_on(async {
         let dead = InMemory::with(vec![letter("twin", "Forbidden"); 5]);
@@ -435,5 +514,50 @@ fn declined_nothing_is_deleted_and_no_archive_is_left() {
         assert_eq!(discard(&queue, &path, Some(3), true).await, Discarded::Done { deleted: 3, stay: 0 });
         assert_eq!(queue.visible(), 41);
         std::fs::remove_file(path).unwrap();
+    });
+}
+
+async fn restore(queue: &InMemory, messages: &[Archived], dry_run: bool) -> Restored {
+    let restore = Restore { dead_letters: queue, messages, dry_run };
+    let (restored, ending) = restore.run(&Stop::default(), |_| {}).await.unwrap();
+    assert_eq!(ending, Ending::Whole);
+    restored
+}
+
+#[test]
+fn what_was_discarded_is_restored_once_however_often_it_is_asked_for() {
+    block_on(async {
+        let bodies = letters(24).into_iter().chain(vec![letter("twin", "Forbidden"); 2]);
+        let (queue, path) = (InMemory::with(bodies.clone()), archive("restored"));
+        assert_eq!(discard(&queue, &path, None, true).await, Discarded::Done { deleted: 26, stay: 0 });
+        let archived = read_archive(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let counts = |restored, present| Restored { restored, present, refused: Vec::new() };
+        assert_eq!(restore(&queue, &archived, true).await, counts(26, 0));
+        assert_eq!(queue.len(), 0);
+        // As if it had been killed after seven.
+        assert_eq!(restore(&queue, &archived[..7], false).await, counts(7, 0));
+        assert_eq!(restore(&queue, &archived, false).await, counts(19, 7));
+        assert_eq!(restore(&queue, &archived, false).await, counts(0, 26));
+        let mut there: Vec<_> = queue.messages.borrow().iter().map(|message| message.body.clone()).collect();
+        let mut expected: Vec<_> = bodies.collect();
+        there.sort();
+        expected.sort();
+        assert_eq!((there, queue.visible()), (expected, 26));
+    });
+}
+
+#[test]
+fn a_message_that_the_queue_refuses_is_named_by_its_line_and_stops_no_other() {
+    block_on(async {
+        let line = |body: &str| serde_json::json!({"message_id": "m", "body": body}).to_string();
+        let text = [line("a"), line("refused"), String::new(), line("c"), String::new()].join("\n");
+        let archived = read_archive(&text).unwrap();
+        let queue = InMemory::default();
+        let restored = restore(&queue, &archived, false).await;
+        assert_eq!((restored.restored, restored.refused.len(), queue.len()), (2, 1, 2));
+        let (line, error) = read_archive(&format!("{text}{{\"body\":")).unwrap_err();
+        assert!(line == 5 && error.is_eof(), "{line} {error}");
+        assert_eq!(read_archive("{\"no\":\"body\"}").unwrap_err().0, 1);
     });
 }

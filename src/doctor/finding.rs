@@ -29,6 +29,16 @@ pub enum Check {
     Ledger,
     /// A bucket that objects are read of.
     Bucket,
+    /// Who reads the work queue.
+    Mapping,
+    /// The function.
+    Function,
+    /// A rule of `EventBridge` that reaches the queue or the function.
+    Rule,
+    /// The schedule of the watch.
+    Schedule,
+    /// The alarms.
+    Alarms,
 }
 
 impl Check {
@@ -48,6 +58,11 @@ impl Check {
             Self::DeadLetterQueue => "dead letter queue",
             Self::Ledger => "ledger",
             Self::Bucket => "bucket",
+            Self::Mapping => "event source mapping",
+            Self::Function => "function",
+            Self::Rule => "rule",
+            Self::Schedule => "schedule",
+            Self::Alarms => "alarms",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::aadsts;
 use super::claims::Claims;
 use super::finding::{Check, Finding};
 use super::validity::Validity;
-use crate::aws::{Caller, LookError, is_denial};
+use crate::aws::{AwsError, Caller, is_denial};
 use crate::config::{Cloud, Credential};
 use crate::credential::{Proof, ProofError};
 use crate::json::hex;
@@ -22,7 +22,7 @@ const READING: &str =
 const SUBJECT_CODES: [u32; 3] = [70021, 700_213, 7_002_131];
 
 /// Judges who we are at AWS.
-pub(super) fn aws(caller: &Result<Caller, LookError>, role_arn: Option<&str>) -> Finding {
+pub(super) fn aws(caller: &Result<Caller, AwsError>, role_arn: Option<&str>) -> Finding {
     const EXPORT: &str = "Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; after any kind \
                           of sign-in of the AWS CLI, `eval \"$(aws configure export-credentials --format \
                           env)\"` does it.";
@@ -36,24 +36,26 @@ pub(super) fn aws(caller: &Result<Caller, LookError>, role_arn: Option<&str>) ->
             ),
             _ => Finding::ok(check, arn.clone()),
         },
-        Err(LookError::NoRegion) => Finding::failed(
+        Err(AwsError::NoRegion) => Finding::failed(
             check,
             "no region is set",
             "Set AWS_REGION to the region that the function runs in.",
         ),
-        Err(LookError::NoCredentials) => Finding::failed(check, "there are no credentials of AWS", EXPORT),
-        Err(LookError::BadCredentials { code }) => {
+        Err(AwsError::NoCredentials { why }) => {
+            Finding::failed(check, format!("there are no credentials of AWS ({why})"), EXPORT)
+        }
+        Err(AwsError::BadCredentials { code }) => {
             let what = format!("AWS does not take the credentials, or no longer ({code})");
             Finding::failed(check, what, format!("Sign in again. {EXPORT}"))
         }
-        Err(LookError::Denied { action }) => Finding::failed(
+        Err(AwsError::Denied { action, .. }) => Finding::failed(
             check,
             format!("AWS denies {action}"),
             "Ask who denies it: AWS allows it to everybody.",
         ),
-        Err(LookError::Missing { code } | LookError::Unavailable { code }) => Finding::failed(
+        Err(error) => Finding::failed(
             check,
-            format!("STS can't be reached ({code})"),
+            format!("STS does not answer: {error}"),
             "Look whether AWS can be reached from here, and whether AWS_REGION and AWS_ENDPOINT_URL are \
              right.",
         ),
@@ -184,8 +186,9 @@ pub(super) fn token(result: &Result<Duration, ExchangeError>, is_about_another: 
             Finding::warning(
                 check,
                 format!("Entra does not trust your own subject ({}), and need not", named(codes)),
-                "Compare the federated credential with the proof of identity by eye. To be sure, run the \
-                 doctor with the credentials of the function's role.",
+                "Compare the federated credential with the proof of identity by eye: Lambda alone may be the \
+                 function's role. Whether Entra trusts it shows in the function's log and in the metric \
+                 ActionNeeded.",
             )
         }
         Err(ExchangeError::Refused { status, codes }) => refused(check, *status, codes),
@@ -233,10 +236,10 @@ mod tests {
     #[test]
     fn who_is_nobody_at_aws_is_told_how_to_be_somebody() {
         for (error, word) in [
-            (LookError::NoRegion, "AWS_REGION"),
-            (LookError::NoCredentials, "export-credentials"),
-            (LookError::BadCredentials { code: "ExpiredToken".to_owned() }, "Sign in again"),
-            (LookError::Unavailable { code: "no answer".to_owned() }, "AWS_ENDPOINT_URL"),
+            (AwsError::NoRegion, "AWS_REGION"),
+            (AwsError::NoCredentials { why: "none".to_owned() }, "export-credentials"),
+            (AwsError::BadCredentials { code: "ExpiredToken".to_owned() }, "Sign in again"),
+            (AwsError::Unavailable { code: "no answer".to_owned() }, "AWS_ENDPOINT_URL"),
         ] {
             let finding = aws(&Err(error), None);
             assert_eq!(finding.status, Status::Failed);

@@ -1,7 +1,7 @@
 //! Checks a deployment end to end as an operator, by the environment of the function, and says what to do next.
 //!
-//! `finding` is what a check says; `identity`, `claims`, `validity`, `aadsts`, `clock`, `uploads`, `resources` judge, and do
-//! no I/O; `probe` makes the row that is posted on demand; `azure` and `account` ask. A check that fails
+//! `finding` is what a check says; `identity`, `claims`, `validity`, `aadsts`, `clock`, `uploads`, `resources`, `deployment`
+//! judge, and do no I/O; `probe` makes the row that is posted on demand; `azure` and `account` ask. A check that fails
 //! never stops the others, but what depends on it is skipped. Nothing is changed, unless a probe is wanted.
 
 mod aadsts;
@@ -9,6 +9,7 @@ mod account;
 mod azure;
 mod claims;
 mod clock;
+mod deployment;
 mod finding;
 mod identity;
 mod probe;
@@ -24,7 +25,7 @@ use tokio::time::timeout;
 pub use finding::{Check, Finding, Status, has_failed, json, summary};
 pub use probe::PROBE;
 
-use crate::aws::{Inspection, LookError, http_client, operator_config};
+use crate::aws::{AwsError, Inspection};
 use crate::config::{Api, Config, Credential, Problems};
 use crate::http_client::HttpClient;
 
@@ -41,19 +42,15 @@ pub struct Options {
 }
 
 /// Makes every check; each finding is told as it is made, and all come back in the end.
-///
-/// # Errors
-/// If no HTTP client can be made.
 pub async fn examine(
     config: Result<Config, Problems>,
+    (aws, client): (SdkConfig, HttpClient),
     options: &Options,
     tell: impl FnMut(&Finding),
-) -> Result<Vec<Finding>, reqwest::Error> {
-    let client = http_client()?;
-    let aws = operator_config(client.clone()).await;
+) -> Vec<Finding> {
     let mut visit = Visit { client, aws, options, has_identity: false, findings: Vec::new(), tell };
     visit.note(configuration(&config));
-    let inspection = Inspection::new(visit.aws.clone());
+    let inspection = Inspection::new(visit.client.clone(), visit.aws.clone());
     let caller = timeout(PATIENCE, inspection.caller()).await.unwrap_or_else(|_| Err(silence()));
     visit.has_identity = caller.is_ok();
     visit.note(identity::aws(&caller, options.role_arn.as_deref()));
@@ -79,12 +76,17 @@ pub async fn examine(
                 Check::DeadLetterQueue,
                 Check::Ledger,
                 Check::Bucket,
+                Check::Mapping,
+                Check::Function,
+                Check::Rule,
+                Check::Schedule,
+                Check::Alarms,
             ] {
                 visit.note(depends_on(check, "the configuration"));
             }
         }
     }
-    Ok(visit.findings)
+    visit.findings
 }
 
 fn configuration(config: &Result<Config, Problems>) -> Finding {
@@ -124,8 +126,8 @@ fn depends_on(check: Check, other: &str) -> Finding {
     Finding::skipped(check, format!("it depends on {other}"), format!("Mend the check of {other} first."))
 }
 
-fn silence() -> LookError {
-    LookError::Unavailable { code: format!("no answer within {} s", PATIENCE.as_secs()) }
+fn silence() -> AwsError {
+    AwsError::Unavailable { code: format!("no answer within {} s", PATIENCE.as_secs()) }
 }
 
 struct Visit<'a, F> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::finding::{Check, Finding};
-use crate::aws::{BucketFacts, LookError, QueueFacts, TableFacts};
+use crate::aws::{AwsError, BucketFacts, QueueFacts, TableFacts};
 
 /// The function's time-out in `template.yaml`; Lambda refuses a queue whose messages come again before it
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>).
@@ -18,30 +18,27 @@ const LEDGER_KEY: &str = "pk HASH S";
 const LEDGER_EXPIRY: &str = "expires_at";
 
 /// A thing that could not be looked at; what is not allowed to us is no failure of the function.
-pub(super) fn unseen(check: Check, about: &str, variable: &str, error: &LookError) -> Finding {
+pub(super) fn unseen(check: Check, about: &str, variable: &str, error: &AwsError) -> Finding {
     let finding = match error {
-        LookError::Denied { action } => Finding::skipped(
+        AwsError::Denied { action, .. } => Finding::skipped(
             check,
             format!("your identity may not look: it lacks {action}"),
             format!("Let somebody look who may, or have {action} allowed to you on this resource."),
         ),
-        LookError::Missing { code } => Finding::failed(
+        AwsError::Missing { code } => Finding::failed(
             check,
             format!("it does not exist ({code})"),
             format!("Compare {variable} with the stack's outputs, and AWS_REGION with the stack's region."),
         ),
-        LookError::NoRegion | LookError::NoCredentials => Finding::skipped(
+        AwsError::NoRegion | AwsError::NoCredentials { .. } => Finding::skipped(
             check,
             "without an AWS identity nobody can look",
             "Mend the check of the AWS identity first.",
         ),
-        LookError::BadCredentials { code } | LookError::Unavailable { code } => Finding::failed(
+        error => Finding::failed(
             check,
-            format!("AWS does not tell ({code})"),
-            format!(
-                "Look whether {variable} and AWS_REGION are right and whether AWS can be reached, then try \
-                 again."
-            ),
+            error.to_string(),
+            format!("Look whether {variable} and AWS_REGION are right, then try again."),
         ),
     };
     finding.about(about)
@@ -160,8 +157,8 @@ pub(super) fn bucket(name: &str, facts: &BucketFacts) -> Finding {
             "it tells nobody of new objects, so none is forwarded",
             format!(
                 "aws s3api put-bucket-notification-configuration --bucket {name} \
-                 --notification-configuration '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy by \
-                 hand, step 2). Only where CloudTrail's own SNS topic tells of its files is it right as it \
+                 --notification-configuration '{{\"EventBridgeConfiguration\":{{}}}}' (README, Deploy, \
+                 step 2). Only where CloudTrail's own SNS topic tells of its files is it right as it \
                  is."
             ),
         )
@@ -285,11 +282,11 @@ mod tests {
             Check::WorkQueue,
             "url",
             "WORK_QUEUE_URL",
-            &LookError::Denied { action: "sqs:GetQueueAttributes" },
+            &AwsError::Denied { action: "sqs:GetQueueAttributes", code: "AccessDenied".to_owned() },
         );
         assert_eq!(finding.status, Status::Skipped);
         assert!(finding.what.contains("sqs:GetQueueAttributes"));
-        let missing = LookError::Missing { code: "QueueDoesNotExist".to_owned() };
+        let missing = AwsError::Missing { code: "QueueDoesNotExist".to_owned() };
         let finding = unseen(Check::WorkQueue, "url", "WORK_QUEUE_URL", &missing);
         assert_eq!(finding.status, Status::Failed);
         assert!(finding.next.unwrap().contains("WORK_QUEUE_URL"));

@@ -16,7 +16,7 @@ from certificate import Certificate
 from conftest import keep_secret, stack_environment
 from local import standin
 from local.chaos.relay import Answer, Call, Exchange, Relay
-from local.deployment import BUCKET
+from local.deployment import BUCKET, STACK_NAME
 from local.processes import free_port
 from local.stack import Binaries, Stack
 from terminal import on_a_terminal
@@ -92,6 +92,16 @@ def deployed(stack: Stack) -> dict[str, str]:
     return stack_environment(stack) | {"AWS_SECRET_ACCESS_KEY": AWS_SECRET}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def watching(session_stack: Stack) -> Iterator[None]:
+    """Let the schedule run, which rests in other tests; it is longer than these take."""
+    schedules = session_stack.client("scheduler")
+    schedule = session_stack.watch_schedule()
+    schedules.update_schedule(**schedule | {"State": "ENABLED"})
+    yield
+    schedules.update_schedule(**schedule)
+
+
 @pytest.fixture
 def visit(deployed: dict[str, str]) -> Visit:
     """Let the doctor visit; keywords change the environment, and None takes a variable away."""
@@ -161,7 +171,7 @@ def test_the_text_has_the_same_statuses_and_is_80_columns_wide(deployed: dict[st
     too_long = [line for line in lines if len(line) > WIDTH]
     assert all(max(map(len, line.split())) > WIDTH - 13 for line in too_long), too_long
     assert blank == ""
-    assert summary == f"8 ok, 1 warning, {len(report.of('stream'))} skipped, 2 FAIL"
+    assert summary == f"8 ok, 1 warning, {len(report.of('stream')) + 5} skipped, 2 FAIL"
 
 
 def test_the_status_alone_is_coloured_on_a_terminal(deployed: dict[str, str]) -> None:
@@ -201,7 +211,7 @@ def test_missing_variables_are_all_named_and_the_rest_is_skipped(visit: Visit) -
     details = report.one("configuration")["details"]
     assert [detail.split(":")[0] for detail in details] == missing
     assert report.with_status("ok") == ["AWS identity"]
-    assert len(report.with_status("skipped")) == 10
+    assert len(report.with_status("skipped")) == 15
 
 
 def test_a_misspelt_variable_is_a_failure(visit: Visit) -> None:
@@ -421,15 +431,20 @@ def queue(stack: Stack) -> Iterator[str]:
 
 
 def test_a_work_queue_that_loses_messages(stack: Stack, visit: Visit, queue: str) -> None:
-    visit(WORK_QUEUE_URL=queue).fails_alone("work queue", "no redrive policy", "after 100 receipts")
+    def told(*words: str) -> None:
+        finding = visit(WORK_QUEUE_URL=queue).one("work queue")
+        text = f"{finding['what']} {finding['next']}"
+        assert finding["status"] == "FAIL" and [word for word in words if word not in text] == [], finding
+
+    told("no redrive policy", "after 100 receipts")
     queues = stack.client("sqs")
     queues.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "30"})
-    visit(WORK_QUEUE_URL=queue).fails_alone("work queue", "come again after 30 s", "1800 s")
+    told("come again after 30 s", "1800 s")
     letters = "arn:aws:sqs:us-east-1:000000000000:doctors-own"
     policy = json.dumps({"deadLetterTargetArn": letters, "maxReceiveCount": 100})
     queues.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1800", "RedrivePolicy": policy})
     report = visit(WORK_QUEUE_URL=queue)
-    assert report.with_status("warning") == ["work queue"]
+    assert report.one("work queue")["status"] == "warning"
     assert letters in report.one("work queue")["what"]
 
 
@@ -491,6 +506,90 @@ def test_a_bucket_that_tells_a_queue(stack: Stack, visit: Visit, queue: str) -> 
     storage.delete_bucket(Bucket="doctors-own")
 
 
+def test_a_mapping_that_is_off(stack: Stack, visit: Visit) -> None:
+    functions = stack.client("lambda")
+    (mapping,) = functions.list_event_source_mappings(FunctionName=stack.outputs["FunctionName"])["EventSourceMappings"]
+    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        visit().fails_alone("event source mapping", f"--uuid {mapping['UUID']} --enabled")
+    finally:
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def test_a_queue_that_no_function_reads(stack: Stack, visit: Visit, queue: str) -> None:
+    letters = "arn:aws:sqs:us-east-1:000000000000:" + stack.outputs["DeadLetterQueueUrl"].rsplit("/", 1)[1]
+    policy = json.dumps({"deadLetterTargetArn": letters, "maxReceiveCount": 100})
+    stack.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"RedrivePolicy": policy})
+    report = visit(WORK_QUEUE_URL=queue)
+    assert set(report.with_status("FAIL")) == {"event source mapping", "rule"}
+    assert "no function reads" in report.one("event source mapping")["what"]
+
+
+def test_rules_that_are_off(stack: Stack, visit: Visit) -> None:
+    rules = stack.client("events")
+    work = "arn:aws:sqs:us-east-1:000000000000:" + stack.outputs["WorkQueueUrl"].rsplit("/", 1)[1]
+    names = rules.list_rule_names_by_target(TargetArn=work)["RuleNames"]
+    (objects,) = (name for name in names if "ObjectCreated" in name)
+    (findings,) = (name for name in names if "FindingRule" in name)
+    for name in names:
+        rules.disable_rule(Name=name)
+    try:
+        report = visit()
+    finally:
+        for name in names:
+            rules.enable_rule(Name=name)
+    report.fails_alone("rule", "is forwarded")
+    told = {finding["about"]: (finding["status"], finding["next"]) for finding in report.of("rule")}
+    assert told[objects] == ("FAIL", f"aws events enable-rule --name {objects}")
+    assert told[findings][0] == "warning" and "GuardDutyFindings" in told[findings][1]
+
+
+def test_a_function_that_may_not_run(stack: Stack, visit: Visit) -> None:
+    functions, name = stack.client("lambda"), stack.outputs["FunctionName"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        visit().fails_alone("function", "reserved concurrency is 0", "delete-function-concurrency")
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+
+
+def test_a_schedule_that_is_off(stack: Stack, visit: Visit) -> None:
+    schedules, schedule = stack.client("scheduler"), stack.watch_schedule()
+    schedules.update_schedule(**schedule | {"State": "DISABLED"})
+    try:
+        report = visit()
+    finally:
+        schedules.update_schedule(**schedule)
+    assert (report.code, report.with_status("warning")) == (0, ["schedule"])
+    assert "it is off" in report.one("schedule")["what"]
+
+
+def test_an_alarm_that_rings_is_named(stack: Stack, visit: Visit) -> None:
+    alarms = stack.client("cloudwatch")
+    (alarm,) = (
+        alarm for alarm in alarms.describe_alarms()["MetricAlarms"] if "DeadLetterAlarm" in alarm["AlarmName"]
+    )
+    alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="ALARM", StateReason="test")
+    try:
+        report = visit()
+    finally:
+        alarms.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue="OK", StateReason="test")
+    assert report.one("alarms")["status"] == "warning"
+    assert alarm["AlarmName"] in report.one("alarms")["details"]
+
+
+def test_a_stack_says_which_function_is_meant_and_which_role(stack: Stack) -> None:
+    you = {name: value for name, value in stack_environment(stack).items() if name.startswith("AWS_")}
+    you |= {"AWS_SECRET_ACCESS_KEY": AWS_SECRET}
+    done = run(you, "--stack", STACK_NAME, "--output", "json")
+    report = Report(done.returncode, json.loads(done.stdout)["checks"])
+    assert report.one("configuration")["status"] == "ok", report.checks
+    assert f"subject: {stack.outputs['RoleArn']}" in report.one("proof of identity")["details"]
+    assert report.one("event source mapping")["about"] == stack.outputs["FunctionName"]
+    missing = run(you, "--stack", "no-such-stack")
+    assert missing.returncode == 1 and "no-such-stack" in missing.stderr
+
+
 def test_buckets_that_are_not_named_are_skipped(visit: Visit) -> None:
     report = visit(ALLOWED_BUCKETS=None)
     assert (report.code, report.one("bucket")["status"]) == (0, "skipped")
@@ -526,6 +625,7 @@ class Denier(Relay):
 
 def test_what_the_operator_may_not_look_at_is_skipped_with_the_permission(stack: Stack, visit: Visit) -> None:
     actions = ["GetQueueAttributes", "DescribeTable", "?notification", "Action=GetWebIdentityToken"]
+    around = ["event-source-mappings", "ListRuleNamesByTarget"]
     with Denier(stack.endpoint, *actions) as aws:
         report = visit("--probe", AWS_ENDPOINT_URL=aws.url)
     assert report.code == 0, report.checks
@@ -539,6 +639,26 @@ def test_what_the_operator_may_not_look_at_is_skipped_with_the_permission(stack:
         finding = report.one(check)
         assert (finding["status"], permission in finding["what"]) == ("skipped", True), finding
     assert report.one("token")["status"] == "skipped"
+    for check in ("event source mapping", "function", "rule", "schedule", "alarms"):
+        assert report.one(check)["what"] == "it depends on the work queue"
+    with Denier(stack.endpoint, *around) as aws:
+        report = visit(AWS_ENDPOINT_URL=aws.url)
+    assert report.code == 0, report.checks
+    for check, permission in [
+        ("event source mapping", "lambda:ListEventSourceMappings"),
+        ("rule", "events:ListRuleNamesByTarget"),
+    ]:
+        assert permission in report.one(check)["what"], report.one(check)
+    with Denier(stack.endpoint, "/configuration", "/schedules", "DescribeAlarms") as aws:
+        report = visit(AWS_ENDPOINT_URL=aws.url)
+    assert report.code == 0, report.checks
+    for check, permission in [
+        ("function", "lambda:GetFunctionConfiguration"),
+        ("schedule", "scheduler:ListSchedules"),
+        ("alarms", "cloudwatch:DescribeAlarms"),
+    ]:
+        assert permission in report.one(check)["what"], report.one(check)
+
 
 
 def test_an_account_that_signs_no_tokens(stack: Stack, visit: Visit) -> None:

@@ -1,5 +1,6 @@
 """The manners of the command line, the same for every command."""
 
+import gzip
 import os
 import re
 import shutil
@@ -77,7 +78,7 @@ def test_the_manual_has_a_page_for_every_command(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_nobody_reads_is_no_failure() -> None:
-    for arguments in (["man"], ["completions", "bash"], ["forward", str(SAMPLE)], ["dev", "--port", "0"]):
+    for arguments in (["man"], ["completions", "bash"], ["convert", str(SAMPLE)], ["dev", "--port", "0"]):
         with subprocess.Popen(
             [str(Binaries.built().sentinelctl), *arguments],
             env=PATH,
@@ -89,3 +90,77 @@ def test_a_pipe_that_nobody_reads_is_no_failure() -> None:
             running.stdout.close()
             assert running.wait(60) == 0, arguments
             assert "Broken pipe" not in running.stderr.read()
+
+
+@pytest.mark.parametrize("command", ["convert", "forward"])
+def test_a_result_replaces_its_file_only_when_it_is_whole(command: str, tmp_path: Path) -> None:
+    rows, missing = tmp_path / "rows.jsonl", tmp_path / "missing.json"
+    rows.write_text("precious")
+    for arguments in ([str(missing)], [str(SAMPLE), str(missing)], [str(SAMPLE), str(tmp_path)]):
+        done = run(command, *arguments, "-o", str(rows))
+        assert (done.returncode, rows.read_text()) == (1, "precious"), done
+        assert arguments[-1] in done.stderr
+    # Not even the one that is read is lost, and nothing is left beside it.
+    rows.write_text(SAMPLE.read_text())
+    assert run(command, str(rows), "--output", str(rows)).returncode == 0
+    assert rows.read_text() == run(command, str(SAMPLE)).stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_errors_of_files_name_the_path(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    for arguments in (
+        ["convert", str(SAMPLE), "-o", str(folder / "rows.jsonl")],
+        ["azure-template", "--output-dir", str(SAMPLE)],
+        ["dev", "--port", "0", "--ready-file", str(folder / "ready")],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 1 and arguments[-1] in done.stderr, done
+
+
+def test_a_dash_is_standard_input_and_standard_output(tmp_path: Path) -> None:
+    program = str(Binaries.built().sentinelctl)
+    for content in (SAMPLE.read_bytes(), gzip.compress(SAMPLE.read_bytes())):
+        done = subprocess.run(
+            [program, "convert", "-", "-o", "-"], input=content, env=PATH, cwd=tmp_path, capture_output=True, check=True
+        )
+        assert done.stdout.decode() == run("convert", str(SAMPLE)).stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_names_the_commit() -> None:
+    assert re.fullmatch(r"sentinelctl \d+\.\d+\.\d+ \(commit ([0-9a-f]{7,40}(-dirty)?|unknown)\)\n", run("--version").stdout)
+
+
+def test_quiet_leaves_the_result_alone_and_color_colours_a_pipe() -> None:
+    loud, quiet = run("convert", str(SAMPLE)), run("--quiet", "convert", str(SAMPLE))
+    assert (quiet.stdout, quiet.stderr, quiet.returncode) == (loud.stdout, "", 0)
+    assert "rows" in loud.stderr
+    failing = run("convert", "-q", "/nonexistent")
+    assert failing.returncode == 1 and "/nonexistent" in failing.stderr
+    for color, coloured in [("always", True), ("never", False), ("auto", False)]:
+        assert ("\x1b[" in run("doctor", "--color", color).stdout) == coloured
+
+
+def test_verbose_tells_of_each_call_and_of_no_secret() -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAMADEUP", "AWS_SECRET_ACCESS_KEY": "made-up", "AWS_REGION": "us-east-1"}
+    url = "http://127.0.0.1:1/000000000000/letters"
+    done = run("dlq", "list", "--queue-url", url, "-v", AWS_ENDPOINT_URL="http://127.0.0.1:1", **keys)
+    assert done.returncode == 1 and "AmazonSQS.GetQueueAttributes" in done.stderr, done
+    assert "AKIAMADEUP" not in done.stderr and "made-up" not in done.stderr
+    silent = run("dlq", "list", "--queue-url", url, AWS_ENDPOINT_URL="http://127.0.0.1:1", **keys)
+    assert len(silent.stderr.splitlines()) == 1
+
+
+def test_the_profile_that_is_named_counts_whatever_the_environment_says(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("[profile there]\nregion = eu-west-1\n[profile bare]\n")
+    (tmp_path / "credentials").write_text("[there]\naws_access_key_id = AKIA\naws_secret_access_key = s\n")
+    files = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    keys = {"AWS_ACCESS_KEY_ID": "AKIAENV", "AWS_SECRET_ACCESS_KEY": "e", "AWS_EC2_METADATA_DISABLED": "true"}
+    command = ["dlq", "list", "--queue-url", "http://127.0.0.1:1/0/q", "--profile"]
+    endpoint = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    there = run(*command, "there", **files, **keys, **endpoint)
+    assert there.returncode == 1 and "can't be reached" in there.stderr, there
+    for profile in ("bare", "no-such-profile"):
+        done = run(*command, profile, "--region", "us-east-1", **files, **keys, **endpoint)
+        assert done.returncode == 1 and "no AWS credentials" in done.stderr, done

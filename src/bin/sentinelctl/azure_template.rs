@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use sentinel_forwarder::azure_template;
 
-use super::console::{end, say};
+use super::console::{end, note, say};
+use super::files::{naming, write_whole};
 
 /// Writes mainTemplate.json and createUiDefinition.json, made from the columns of this version.
 ///
@@ -46,8 +47,8 @@ fn write(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| naming(folder, &error))?;
     for (name, text) in azure_template::files() {
         let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|error| naming(&path, &error))?;
-        say(format_args!("{} is written", path.display()));
+        write_whole(&path, text.as_bytes())?;
+        note(format_args!("{} is written", path.display()));
     }
     Ok(())
 }
@@ -68,8 +69,4 @@ fn check(folder: &Path) -> io::Result<bool> {
         }
     }
     Ok(is_fresh)
-}
-
-fn naming(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-use sentinel_forwarder::aws::{Bucket, S3Objects, SqsMailbox, http_client, operator_config};
+use sentinel_forwarder::aws::{Bucket, S3Objects, SqsMailbox, http_client};
 use sentinel_forwarder::backfill::manifest::{self, Job, Target};
 use sentinel_forwarder::backfill::selection::Selection;
 use sentinel_forwarder::backfill::state::State;
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::console::{Output, end, say};
 use crate::interruption::Interruption;
+use crate::operator;
 use arguments::Way;
 pub(crate) use arguments::{Arguments, parse_account};
 use show::Show;
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 async fn backfill(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let (selection, way) = (arguments.selection()?, arguments.way()?);
     let client = http_client()?;
-    let aws = operator_config(client.clone()).await;
+    let aws = operator::config(client.clone()).await;
     let bucket = Bucket::new(&aws, selection.source.bucket.clone());
     let name = selection.to_string();
     let known = match &arguments.state {

@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// How a result is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -12,6 +13,49 @@ pub(crate) enum Output {
     Text,
     /// For a program.
     Json,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What was asked for on the command line, the same for every command.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manners {
+    /// No progress and no remarks.
+    pub(crate) is_quiet: bool,
+    pub(crate) color: Color,
+}
+
+static MANNERS: OnceLock<Manners> = OnceLock::new();
+
+/// Sets the manners, once.
+pub(crate) fn behave(manners: Manners) {
+    MANNERS.get_or_init(|| manners);
+}
+
+fn manners() -> Manners {
+    MANNERS.get().copied().unwrap_or_default()
+}
+
+/// Whether nothing but results and errors is wanted.
+pub(crate) fn is_quiet() -> bool {
+    manners().is_quiet
+}
+
+/// Makes a remark, unless quiet is asked for.
+pub(crate) fn note(text: impl Display) {
+    if !is_quiet() {
+        say(text);
+    }
 }
 
 /// Says something to the user that is no result.
@@ -34,6 +78,11 @@ pub(crate) fn end(command: &str, ended: io::Result<ExitCode>) -> ExitCode {
 
 /// Whether what is written to standard output may have colours (<https://no-color.org>).
 pub(crate) fn is_coloured() -> bool {
+    match manners().color {
+        Color::Always => return true,
+        Color::Never => return false,
+        Color::Auto => {}
+    }
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     io::stdout().is_terminal() && !refused
@@ -53,7 +102,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Shows progress if somebody looks.
     pub(crate) fn new() -> Self {
-        Self { is_shown: io::stderr().is_terminal() }
+        Self { is_shown: io::stderr().is_terminal() && !is_quiet() }
     }
 
     /// Writes the line anew.

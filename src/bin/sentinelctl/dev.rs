@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::console::end;
+use super::files::{naming, write_whole};
 use super::interruption::Interruption;
 
 /// Where it listens unless told otherwise.
@@ -86,7 +87,7 @@ fn serve(arguments: Arguments) -> io::Result<()> {
     let standin = start(arguments)?;
     introduce(&standin, secret_is_made_up)?;
     if let Some(path) = &ready_file {
-        write_whole(path, standin.url())?;
+        write_whole(path, format!("{}\n", standin.url()).as_bytes())?;
     }
     runtime.block_on(interrupted.wait())?;
     if let Some(path) = &ready_file {
@@ -141,17 +142,9 @@ fn introduce(standin: &Standin, secret_is_made_up: bool) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes a file so that no reader sees half of it.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    std::fs::write(&unfinished, format!("{text}\n"))?;
-    std::fs::rename(&unfinished, path)
-}
-
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(naming(path, &error)),
         _ => Ok(()),
     }
 }

@@ -1,16 +1,19 @@
 //! `sentinelctl doctor`: checks a deployment by the environment of the function, and says what to do next.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use sentinel_forwarder::aws::{AwsError, Inspection};
 use sentinel_forwarder::config::Config;
 use sentinel_forwarder::doctor::{Finding, Options, examine, has_failed, json, summary};
 
 use super::console::{Output, end, is_coloured};
+use super::operator;
 
 const HELP: &str = "\
-The environment is that of the function: take its variables over first. NAME is
-FunctionName of the stack's outputs.
+--stack takes the function's variables and its role from the stack. Without it the
+environment is that of the function; NAME is FunctionName of the stack's outputs:
 
   eval \"$(aws lambda get-function-configuration --function-name NAME \\
     --query Environment.Variables --output json |
@@ -18,8 +21,8 @@ FunctionName of the stack's outputs.
 for pair in json.load(sys.stdin).items():
     print(\"export %s=%s\" % tuple(map(shlex.quote, pair)))')\"
 
-AWS is asked as you, by AWS_REGION and the other AWS_… variables. After any kind
-of sign-in of the AWS CLI this sets them:
+AWS is asked as you, by --profile and --region or the AWS_… variables. After any
+kind of sign-in of the AWS CLI this sets them:
 
   eval \"$(aws configure export-credentials --format env)\"
 
@@ -28,7 +31,7 @@ What you may not look at is skipped, and the permission that you lack is named.
 Exit codes: 0 nothing failed, 1 a check failed, 2 wrong usage.
 
 Examples:
-  sentinelctl doctor
+  sentinelctl doctor --stack sentinel-forwarder --profile security
   sentinelctl doctor --role-arn arn:aws:iam::123456789012:role/forwarder
   sentinelctl doctor --probe --output json";
 
@@ -38,6 +41,9 @@ Examples:
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
+    /// Stack of template.yaml whose function is meant; without it the environment says what is checked.
+    #[arg(long, value_name = "NAME")]
+    stack: Option<String>,
     /// Post one row to each stream: it stays in the table and is billed.
     ///
     /// Its `EventName` or `ActivityType` is `SentinelForwarderProbe`.
@@ -70,9 +76,22 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     end("doctor", check(arguments).map(code))
 }
 
+/// The variables of a stack's function, as it has them in Lambda, and its role.
+async fn of_stack(
+    inspection: &Inspection,
+    stack: &str,
+) -> Result<(BTreeMap<String, String>, Option<String>), AwsError> {
+    let mut outputs = inspection.stack_outputs(stack).await?;
+    let name = outputs.remove("FunctionName");
+    let name = name.ok_or_else(|| AwsError::Missing { code: "no output FunctionName".to_owned() })?;
+    let mut variables = inspection.function(&name).await?.variables;
+    variables.insert("AWS_LAMBDA_FUNCTION_NAME".to_owned(), name);
+    Ok((variables, outputs.remove("RoleArn")))
+}
+
 /// Makes all checks; whether none failed.
 fn check(arguments: Arguments) -> io::Result<bool> {
-    let options = Options { probe: arguments.probe, role_arn: arguments.role_arn };
+    let mut options = Options { probe: arguments.probe, role_arn: arguments.role_arn };
     let mut out = io::stdout().lock();
     let (as_text, coloured) = (arguments.output == Output::Text, is_coloured());
     let mut written = Ok(());
@@ -82,8 +101,21 @@ fn check(arguments: Arguments) -> io::Result<bool> {
         }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let examined = runtime.block_on(examine(Config::from_env_as_in_lambda(), &options, tell));
-    let findings = examined.map_err(io::Error::other)?;
+    let findings = runtime.block_on(async {
+        let (aws, client) = operator::config_and_client().await?;
+        let config = match &arguments.stack {
+            None => Config::from_env_as_in_lambda(),
+            Some(stack) => {
+                let inspection = Inspection::new(client.clone(), aws.clone());
+                let deployed = of_stack(&inspection, stack).await;
+                let (variables, role_arn) =
+                    deployed.map_err(|error| io::Error::other(format!("stack {stack}: {error}")))?;
+                options.role_arn = options.role_arn.take().or(role_arn);
+                Config::parse(variables)
+            }
+        };
+        Ok::<_, io::Error>(Box::pin(examine(config, (aws, client), &options, tell)).await)
+    })?;
     written?;
     if as_text {
         writeln!(out, "\n{}", summary(&findings))?;

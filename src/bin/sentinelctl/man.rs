@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::console::end;
+use super::files::naming;
 
 /// Prints the manual's first page, or writes all of them.
 #[derive(clap::Args)]
@@ -29,7 +30,7 @@ pub(crate) fn run(arguments: &Arguments, command: clap::Command) -> ExitCode {
 
 fn write(folder: &Path, command: clap::Command) -> io::Result<()> {
     let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
-    written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+    written.map_err(|error| naming(folder, &error))
 }
 
 fn print(command: clap::Command) -> io::Result<()> {

@@ -92,10 +92,17 @@ impl Layout<'_> {
         text
     }
 
-    /// The short columns in a line, and each of the long ones below.
+    /// The short columns in a line as far as they fit, and each of the others below.
     fn stacked(&self, rows: &[Vec<String>], width: usize) -> String {
-        let short: Vec<usize> =
-            (0..self.columns.len()).filter(|place| !self.columns[*place].1.is_long()).collect();
+        let mut room = width.saturating_add(GAP.len());
+        let mut short: Vec<usize> = Vec::new();
+        for place in (0..self.columns.len()).filter(|place| !self.columns[*place].1.is_long()) {
+            let needed = self.naturals[place] + GAP.len();
+            if needed <= room || short.is_empty() {
+                room = room.saturating_sub(needed);
+                short.push(place);
+            }
+        }
         let columns: Vec<_> = short.iter().map(|place| self.columns[*place]).collect();
         let naturals: Vec<_> = short.iter().map(|place| self.naturals[*place]).collect();
         let inner = Layout { columns: &columns, naturals: &naturals, is_coloured: self.is_coloured };
@@ -104,7 +111,8 @@ impl Layout<'_> {
         for row in rows {
             let cells: Vec<_> = short.iter().map(|place| row[*place].clone()).collect();
             text.push_str(&inner.line(&cells, &naturals));
-            for (place, (_, fit)) in self.columns.iter().enumerate().filter(|(_, (_, fit))| fit.is_long()) {
+            let below = self.columns.iter().enumerate().filter(|(place, _)| !short.contains(place));
+            for (place, (_, fit)) in below {
                 for line in fitted(&row[place], width.saturating_sub(GAP.len()), *fit) {
                     if !line.is_empty() {
                         text.push_str(&self.styled(DIM, &format!("{GAP}{line}\n")));
@@ -240,6 +248,18 @@ mod tests {
                 assert!(text.lines().all(|line| columns_of(line) <= width), "{width}\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn short_columns_that_have_no_room_stand_below() {
+        let columns =
+            [("ID", Fit::Whole), ("REASON", Fit::Whole), ("TABLE", Fit::Whole), ("AGE", Fit::Right)];
+        let row = ["0123456789ab", "ReceivedTooOften", "AWSSecurityHubFindings", "2h"].map(str::to_owned);
+        insta::assert_snapshot!(render(&columns, &[row.to_vec()], Some(40), false), @"
+        ID            REASON            AGE
+        0123456789ab  ReceivedTooOften   2h
+          AWSSecurityHubFindings
+        ");
     }
 
     #[test]

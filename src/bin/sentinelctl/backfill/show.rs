@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use sentinel_forwarder::backfill::plan::Found;
 use sentinel_forwarder::backfill::progress::{Progress, number, size};
 
+use crate::console::is_quiet;
+
 /// How often a line is written where it stays.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How often a line is written where it changes.
@@ -50,7 +52,7 @@ impl Show {
 
     fn line(&self, text: impl Fn(bool) -> String) {
         let pause = if self.is_terminal { TERMINAL_PAUSE } else { PAUSE };
-        if self.last.get().elapsed() < pause {
+        if is_quiet() || self.last.get().elapsed() < pause {
             return;
         }
         self.last.set(Instant::now());

@@ -13,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::given::Chosen;
+use super::queues::Risk;
 use super::{Desk, Misuse};
 use crate::console::{Output, Progress, say};
 
@@ -20,7 +21,7 @@ use crate::console::{Output, Progress, say};
 #[command(after_help = "\
 All that is meant is written to the archive, one JSON line a message with its body
 as it came, and is on the disk before anything is deleted. An archive that exists
-is never overwritten.
+is never overwritten. sentinelctl dlq restore puts its messages back.
 
 Exit codes: 0 all that was meant is deleted, 1 you declined, something stays, it was
 interrupted, or an ID is not there, 2 wrong usage.
@@ -38,6 +39,8 @@ pub(super) struct Discard {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    risk: Risk,
     /// How the outcome is written.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -71,6 +74,7 @@ impl Discard {
     }
 
     pub(super) async fn run(&self, desk: &Desk) -> io::Result<ExitCode> {
+        self.risk.check_dead_letters(desk).await?;
         let filter = self.chosen.filter();
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
         let archive =

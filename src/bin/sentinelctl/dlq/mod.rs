@@ -1,9 +1,11 @@
-//! `sentinelctl dlq`: the dead letter queue, looked through, replayed, discarded.
+//! `sentinelctl dlq`: the dead letter queue, looked through, replayed, discarded, restored.
 
 mod discard;
 mod given;
 mod look;
+mod queues;
 mod replay;
+mod restore;
 mod show;
 mod view;
 
@@ -11,21 +13,24 @@ use std::io;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use aws_config::SdkConfig;
 use clap::Subcommand;
 use clap::error::ErrorKind;
-use sentinel_forwarder::aws::{SqsMailbox, http_client, operator_config};
+use sentinel_forwarder::aws::{Inspection, SqsMailbox};
 use sentinel_forwarder::dlq::{Ending, Stop};
 
 use super::console::{end, say};
 use super::interruption::Interruption;
+use super::operator;
+use queues::{Named, Queues};
 
 const HELP: &str = "\
-The queues are those of the stack: its outputs are DeadLetterQueueUrl,
-WorkQueueUrl and LedgerTable. AWS is asked as you, by AWS_REGION and the other AWS_…
-variables; AWS_ENDPOINT_URL leads elsewhere. After any kind of sign-in of the AWS
-CLI this sets them:
+--stack finds both queues and the ledger by the outputs of the stack. Without it
+they are named by options or by the variables of the function.
 
-  eval \"$(aws configure export-credentials --format env)\"
+Messages are replayed, discarded and restored only where the queues belong
+together: the redrive policy of the work queue names the dead letter queue, and an
+event source mapping that is on reads the work queue.
 
 SQS can't list: messages are received, hidden from others meanwhile, and made
 visible again at the end, also after Ctrl-C. Killed, they are hidden for some
@@ -36,24 +41,20 @@ an ID is not there, 2 wrong usage. Letters that are held are no failure, unless
 they were named by their ID.
 
 Examples:
-  export DEAD_LETTER_QUEUE_URL=… WORK_QUEUE_URL=… LEDGER_TABLE=…
-  sentinelctl dlq summary
-  sentinelctl dlq list --reason Rejected --older-than 1d
-  sentinelctl dlq replay --reason Forbidden --dry-run
-  sentinelctl dlq discard --reason UnknownTrigger --archive letters.jsonl";
+  sentinelctl dlq summary --stack sentinel-forwarder
+  sentinelctl dlq list --stack sentinel-forwarder --reason Rejected --older-than 1d
+  sentinelctl dlq replay --stack sentinel-forwarder --reason Forbidden --dry-run
+  sentinelctl dlq discard --stack sentinel-forwarder --reason NotFound --archive gone.jsonl
+  sentinelctl dlq restore --stack sentinel-forwarder gone.jsonl";
 
-/// Looks through the dead letter queue, replays and discards.
+/// Looks through the dead letter queue, replays, discards and restores.
 ///
 /// It knows letters of the function, events that SQS, `EventBridge` or Lambda put there, and shows what nobody knows.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
-    /// The dead letter queue.
-    #[arg(long, global = true, env = "DEAD_LETTER_QUEUE_URL", value_name = "URL")]
-    queue_url: Option<String>,
-    /// The work queue, to replay.
-    #[arg(long, global = true, env = "WORK_QUEUE_URL", value_name = "URL")]
-    work_queue_url: Option<String>,
+    #[command(flatten)]
+    queues: Named,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,12 +71,16 @@ enum Command {
     Replay(replay::Replay),
     /// Writes messages to an archive and deletes them.
     Discard(discard::Discard),
+    /// Puts the messages of an archive back into the dead letter queue.
+    Restore(restore::Restore),
 }
 
 /// All that a command works with.
 struct Desk {
     dead_letters: SqsMailbox,
-    aws: aws_config::SdkConfig,
+    queues: Queues,
+    inspection: Inspection,
+    aws: SdkConfig,
     stop: Rc<Stop>,
 }
 
@@ -97,7 +102,7 @@ struct Misuse(&'static str);
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments, mut grammar: clap::Command) -> ExitCode {
     match checked(arguments) {
-        Ok(queue_url) => end("dlq", work(arguments, queue_url)),
+        Ok(()) => end("dlq", work(arguments)),
         Err(Misuse(what)) => {
             let mut names = vec!["dlq"];
             names.extend(match arguments.command {
@@ -106,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments, mut grammar: clap::Command) -> ExitCode
                 Command::Show(_) => Some("show"),
                 Command::Replay(_) => Some("replay"),
                 Command::Discard(_) => Some("discard"),
+                Command::Restore(_) => Some("restore"),
             });
             grammar.build();
             let own = names.iter().try_fold(&mut grammar, |command, name| command.find_subcommand_mut(name));
@@ -117,44 +123,33 @@ pub(crate) fn run(arguments: &Arguments, mut grammar: clap::Command) -> ExitCode
     }
 }
 
-/// The queue's address, if all is given that the command needs.
-fn checked(arguments: &Arguments) -> Result<&str, Misuse> {
-    let queue_url = arguments.queue_url.as_deref().filter(|url| !url.is_empty());
-    let queue_url = queue_url.ok_or(Misuse(
-        "name the dead letter queue by --queue-url or DEAD_LETTER_QUEUE_URL (DeadLetterQueueUrl of the stack's outputs)",
-    ))?;
+/// Whether all is given that the command needs.
+fn checked(arguments: &Arguments) -> Result<(), Misuse> {
     match &arguments.command {
-        Command::Replay(replay) => {
-            replay.check()?;
-            if arguments.work_queue_url.as_deref().is_none_or(str::is_empty) {
-                return Err(Misuse(
-                    "name the work queue by --work-queue-url or WORK_QUEUE_URL (WorkQueueUrl of the stack's outputs)",
-                ));
-            }
-        }
+        Command::Replay(replay) => replay.check()?,
         Command::Discard(discard) => discard.check()?,
-        Command::List(_) | Command::Summary(_) | Command::Show(_) => {}
+        Command::List(_) | Command::Summary(_) | Command::Show(_) | Command::Restore(_) => {}
     }
-    Ok(queue_url)
+    arguments.queues.check(matches!(arguments.command, Command::Replay(_)))
 }
 
-fn work(arguments: &Arguments, queue_url: &str) -> io::Result<ExitCode> {
+fn work(arguments: &Arguments) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let aws = operator_config(http_client().map_err(io::Error::other)?).await;
-        let desk =
-            Desk { dead_letters: SqsMailbox::new(&aws, queue_url.to_owned()), aws, stop: Rc::default() };
+        let (aws, client) = operator::config_and_client().await?;
+        let inspection = Inspection::new(client, aws.clone());
+        let queues = arguments.queues.find(&inspection).await?;
+        let dead_letters = SqsMailbox::new(&aws, queues.dead_letters.clone());
+        let desk = Desk { dead_letters, queues, inspection, aws, stop: Rc::default() };
         tokio::task::spawn_local(obey(Interruption::catch()?, Rc::clone(&desk.stop)));
         match &arguments.command {
             Command::List(list) => list.run(&desk).await,
             Command::Summary(summary) => summary.run(&desk).await,
             Command::Show(show) => show.run(&desk).await,
-            Command::Replay(replay) => {
-                let url = arguments.work_queue_url.clone().unwrap_or_default();
-                replay.run(&desk, &SqsMailbox::new(&desk.aws, url)).await
-            }
+            Command::Replay(replay) => replay.run(&desk).await,
             Command::Discard(discard) => discard.run(&desk).await,
+            Command::Restore(restore) => restore.run(&desk).await,
         }
     })
 }

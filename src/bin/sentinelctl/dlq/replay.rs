@@ -11,9 +11,10 @@ use sentinel_forwarder::dlq::{self, Ending, Found, Held, Verdict};
 use serde::Serialize;
 
 use super::given::{Chosen, parse_rate};
+use super::queues::Risk;
 use super::view::{COLUMNS, View, row, short_id};
 use super::{Desk, Misuse};
-use crate::console::{Output, Progress, is_coloured, say, width};
+use crate::console::{Output, Progress, is_coloured, note, say, width};
 use crate::table::{Fit, render};
 
 /// So many messages that were not replayed are told one by one; more would bury the counts.
@@ -49,9 +50,8 @@ pub(super) struct Replay {
     /// No faster than so many messages a second or minute: 10/s, 30/m.
     #[arg(long, value_name = "N/s", value_parser = parse_rate)]
     rate: Option<f64>,
-    /// The ledger's table, which knows what was replayed.
-    #[arg(long, env = "LEDGER_TABLE", value_name = "NAME")]
-    ledger_table: Option<String>,
+    #[command(flatten)]
+    risk: Risk,
     /// How the outcome is written.
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -64,6 +64,7 @@ struct Outcome {
     held: u64,
     refused: u64,
     left: u64,
+    returned: u64,
     late: u64,
     /// The ids that were seen, where some were asked for.
     seen: Vec<String>,
@@ -87,6 +88,7 @@ struct Report<'a> {
     held: u64,
     refused: u64,
     left: u64,
+    returned: u64,
     late: u64,
     missing: Vec<&'a str>,
     messages: Vec<Told<'a>>,
@@ -98,16 +100,18 @@ impl Replay {
         self.chosen.check()
     }
 
-    pub(super) async fn run(&self, desk: &Desk, work_queue: &SqsMailbox) -> io::Result<ExitCode> {
-        let table = self.ledger_table.as_deref().filter(|table| !table.is_empty());
-        let ledger = table.map(|table| DynamoLedger::new(&desk.aws, table.to_owned()));
+    pub(super) async fn run(&self, desk: &Desk) -> io::Result<ExitCode> {
+        self.risk.check_replay(desk).await?;
+        let work_queue = SqsMailbox::new(&desk.aws, desk.queues.work.clone().unwrap_or_default());
+        let table = desk.queues.ledger_table.clone();
+        let ledger = table.map(|table| DynamoLedger::new(&desk.aws, table));
         if ledger.is_none() {
-            say("without LEDGER_TABLE only what this run itself replays is known when it comes back");
+            note("without LEDGER_TABLE only what this run itself replays is known when it comes back");
         }
         let filter = self.chosen.filter();
         let replay = dlq::Replay {
             dead_letters: &desk.dead_letters,
-            work_queue,
+            work_queue: &work_queue,
             ledger: ledger.as_ref(),
             filter: &filter,
             again: self.again,
@@ -187,6 +191,7 @@ impl Replay {
             held: outcome.held,
             refused: outcome.refused,
             left: outcome.left,
+            returned: outcome.returned,
             late: outcome.late,
             missing,
             messages: messages.collect(),
@@ -201,6 +206,7 @@ impl Outcome {
             Verdict::Held(_) => &mut self.held,
             Verdict::Refused(_) => &mut self.refused,
             Verdict::Left => &mut self.left,
+            Verdict::Returned => &mut self.returned,
             Verdict::Late => &mut self.late,
         };
         *count += 1;
@@ -216,10 +222,11 @@ impl Outcome {
     }
 
     fn counts(&self) -> String {
-        let Self { replayed, held, refused, left, late, .. } = self;
+        let Self { replayed, held, refused, left, returned, late, .. } = self;
         let parts = [
             (*refused, "refused"),
             (*left, "replayed but not deleted"),
+            (*returned, "came back already"),
             (*late, "came meanwhile and wait for the next run"),
         ];
         let rest =
@@ -234,6 +241,7 @@ const fn word(verdict: &Verdict) -> &'static str {
         Verdict::Held(_) => "held",
         Verdict::Refused(_) => "refused",
         Verdict::Left => "left",
+        Verdict::Returned => "returned",
         Verdict::Late => "late",
     }
 }
@@ -246,6 +254,9 @@ fn why(verdict: &Verdict) -> String {
         }
         Verdict::Held(Held::Twin) => {
             "its twin was replayed just now; run it again once that is done".to_owned()
+        }
+        Verdict::Returned => {
+            "the function could not deliver it this time either: mend what its reason says first".to_owned()
         }
         Verdict::Refused(code) => format!("the work queue answers {code}; it is where it was"),
         Verdict::Left => {

@@ -112,7 +112,6 @@ fn write_text(out: &mut impl Write, received: &Received, found: &Found) -> io::R
     line("range", &found.tasks.first().map(range).unwrap_or_default())?;
     line("failed", &format!("{} ({} ago)", found.failed_at, age(found.failed_at, now)))?;
     line("sent", &received.sent_at.to_string())?;
-    line("receives", &found.receives.to_string())?;
     line("message id", &found.message_id)?;
     for (name, value) in &received.attributes {
         line("attribute", &format!("{name}: {value}"))?;

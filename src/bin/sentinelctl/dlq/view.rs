@@ -8,14 +8,13 @@ use serde::Serialize;
 use crate::table::Fit;
 
 /// The columns of a list.
-pub(super) const COLUMNS: [(&str, Fit); 8] = [
+pub(super) const COLUMNS: [(&str, Fit); 7] = [
     ("ID", Fit::Whole),
     ("REASON", Fit::Whole),
     ("TABLE", Fit::Whole),
     ("OBJECT", Fit::Middle),
     ("RANGE", Fit::Whole),
     ("AGE", Fit::Right),
-    ("RECEIVES", Fit::Right),
     ("MESSAGE", Fit::End),
 ];
 
@@ -28,7 +27,6 @@ pub(super) fn row(found: &Found, now: Timestamp) -> Vec<String> {
         object(found),
         found.tasks.first().map(range).unwrap_or_default(),
         age(found.failed_at, now),
-        found.receives.to_string(),
         found.message.clone(),
     ]
 }
@@ -82,7 +80,6 @@ pub(super) struct View<'a> {
     tasks: &'a [Task],
     failed_at: String,
     age_seconds: i64,
-    receives: u32,
 }
 
 impl<'a> View<'a> {
@@ -97,7 +94,6 @@ impl<'a> View<'a> {
             tasks: &found.tasks,
             failed_at: found.failed_at.to_string(),
             age_seconds: now.duration_since(found.failed_at).as_secs().max(0),
-            receives: found.receives,
         }
     }
 }

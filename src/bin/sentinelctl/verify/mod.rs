@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sentinel_forwarder::aws::{
-    Bucket, CloudTrailKeys, DynamoLedger, S3Objects, http_client, operator_config,
-};
+use sentinel_forwarder::aws::{Bucket, CloudTrailKeys, DynamoLedger, S3Objects, http_client};
 use sentinel_forwarder::backfill::progress::number;
 use sentinel_forwarder::verify::{Answer, Outcome, Parties, page, sources, verify};
 
 use crate::console::{Output, Progress, end, say, visible};
+use crate::operator;
 use arguments::{Range, Wanted};
 pub(crate) use arguments::{Report, Verify};
 
@@ -78,7 +77,7 @@ fn done(command: &str, range: &Range, tell: impl FnOnce(&Outcome) -> io::Result<
 
 async fn look(range: &Range) -> Result<Outcome, Box<dyn Error>> {
     let Wanted { selection, asked, ledger_table } = range.wanted(Timestamp::now())?;
-    let aws = operator_config(http_client()?).await;
+    let aws = operator::config(http_client()?).await;
     let bucket = Bucket::new(&aws, asked.bucket.clone());
     let parties = Parties {
         archive: Arc::new(S3Objects::new(&aws)),

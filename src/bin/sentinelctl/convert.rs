@@ -1,7 +1,6 @@
-//! `sentinelctl forward`: decodes and maps local files and writes the rows, with no cloud at hand.
+//! `sentinelctl convert`: decodes and maps local files and writes the rows, with no cloud at hand.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +9,8 @@ use jiff::Timestamp;
 use sentinel_forwarder::decode::{Decoder, Format, KeyTells, Step};
 use sentinel_forwarder::table::Table;
 
-use super::console::{end, say};
+use super::console::{end, note, say};
+use super::files::{Sink, naming, open};
 
 /// How many bytes are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -20,44 +20,41 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Exits with 0 if every record became a row, with 1 if some did not, with 2 if the arguments are wrong.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  sentinelctl forward trail.json.gz
-  sentinelctl forward findings.jsonl.gz trail.json --output rows.jsonl")]
+  sentinelctl convert trail.json.gz
+  aws s3 cp s3://BUCKET/KEY - | sentinelctl convert -
+  sentinelctl convert findings.jsonl.gz trail.json --out rows.jsonl")]
 pub(crate) struct Arguments {
-    /// `CloudTrail` documents or `GuardDuty` JSON lines, gzipped or plain.
+    /// `CloudTrail` documents or `GuardDuty` JSON lines, gzipped or plain; - is standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Where the rows go; to the terminal if not given.
-    #[arg(long, short)]
-    output: Option<PathBuf>,
+    /// File that the rows are written to, replaced when all of them are there; - or none is standard output.
+    #[arg(long, short, alias = "output", value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let code = |faults| if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    end("forward", forward(arguments).map(code))
+    end("convert", convert(arguments).map(code))
 }
 
-/// Forwards all files; how many faults there were.
-fn forward(arguments: &Arguments) -> io::Result<u64> {
-    let mut out: Box<dyn Write> = match &arguments.output {
-        Some(path) => Box::new(BufWriter::new(File::create(path)?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
-    };
+/// Converts all files; how many faults there were.
+fn convert(arguments: &Arguments) -> io::Result<u64> {
+    let mut out = Sink::create(arguments.out.as_deref())?;
     let (mut rows, mut faults) = (0, 0);
     for path in &arguments.files {
-        let (file_rows, file_faults) = forward_file(path, &mut out)?;
+        let (file_rows, file_faults) = convert_file(path, &mut out)?;
         rows += file_rows;
         faults += file_faults;
     }
-    out.flush()?;
-    say(format_args!("{rows} rows, {faults} faults"));
+    out.finish()?;
+    note(format_args!("{rows} rows, {faults} faults"));
     Ok(faults)
 }
 
-fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
+fn convert_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
     let name = path.display();
-    let mut file =
-        File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))?;
+    let mut file = open(path)?;
     let mut format = match KeyTells::of(&path.to_string_lossy()) {
         KeyTells::Format(format) => Some(format),
         KeyTells::Other | KeyTells::Nothing => None,
@@ -89,7 +86,7 @@ fn forward_file(path: &Path, out: &mut dyn Write) -> io::Result<(u64, u64)> {
             Ok(Step::Recognised(recognised)) => format = Some(recognised),
             Ok(Step::Starved) => {
                 let mut chunk = vec![0; CHUNK_BYTES];
-                let count = file.read(&mut chunk)?;
+                let count = file.read(&mut chunk).map_err(|error| naming(path, &error))?;
                 chunk.truncate(count);
                 if count == 0 { decoder.end_input() } else { decoder.push(Bytes::from(chunk)) }
             }
