@@ -33,6 +33,8 @@ CYCLONEDX_STAMP := .tools/cyclonedx-$(CYCLONEDX_VERSION).stamp
 
 export BIN_DIR
 export SAM_CLI_TELEMETRY := 0
+# What `sentinelctl --version` names.
+export SENTINELCTL_COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -227,6 +229,7 @@ fuzz/Cargo.lock: Cargo.lock fuzz/Cargo.toml
 	@cp Cargo.lock $@
 
 define venv
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=python3.12 make … takes another")'
 	@echo "Installing $(2) into .tools/$(1)"
 	@rm -rf .tools/$(1)
 	@mkdir -p .tools
