@@ -3,19 +3,21 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>: the answer names only the messages
 //! that must come again.
 
+use std::collections::BTreeSet;
+use std::slice;
 use std::time::{Duration, Instant, SystemTime};
-use std::{iter, slice};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse};
 use jiff::Timestamp;
-use lambda_runtime::{Error, LambdaEvent};
+use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use thiserror::Error;
 use tracing::warn;
 
-use crate::aws::{Ledger, ObjectReader, Queue};
+use crate::aws::{Ledger, ObjectReader, Queue, QueueError};
 use crate::deadline::Deadline;
-use crate::forward::{Attempt, ComeAgain, Forwarder, Outcome, wait_before};
+use crate::forward::{Attempt, ComeAgain, Forwarder, MOST_FAILED_ATTEMPTS, Outcome, wait_before};
 use crate::report::{Report, Run, Tally};
 use crate::sentinel::LogSink;
 use crate::trigger::{Item, Job, Message, Trigger};
@@ -30,6 +32,23 @@ pub enum Answer {
     Job(JobAnswer),
     /// To anyone else.
     Report(Report),
+}
+
+/// Why an invocation is to be retried by whoever invoked.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HandlerError {
+    /// What failed for now, or had no time, could not be put on the work queue.
+    #[error("the work queue did not take what is to be retried, so this invocation must be retried: {0}")]
+    WorkQueue(QueueError),
+}
+
+impl From<HandlerError> for Diagnostic {
+    fn from(error: HandlerError) -> Self {
+        let error_type = match &error {
+            HandlerError::WorkQueue(_) => "WorkQueueUnavailable",
+        };
+        Self { error_type: error_type.to_owned(), error_message: error.to_string() }
+    }
 }
 
 /// The answer to a job
@@ -77,14 +96,19 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
 
     /// Handles one invocation.
     ///
-    /// # Errors
-    /// If invoking again can help.
-    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> Result<(Answer, Tally), Error> {
+    /// The answer is an error if invoking again can help; what was done is in the counts all the same.
+    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>) -> (Result<Answer, HandlerError>, Tally) {
         let (began, attempt) = (Instant::now(), attempt(event.context.deadline()));
         let (answer, mut tally) = match Trigger::parse(event.payload.get()) {
-            Trigger::Queue(messages) => self.queue(messages, attempt).await,
-            Trigger::Job(job) => self.job(job, attempt).await,
-            Trigger::Direct(items) => self.direct(items, event.payload.get(), attempt).await?,
+            Trigger::Queue(messages) => {
+                let (answer, tally) = self.queue(messages, attempt).await;
+                (Ok(answer), tally)
+            }
+            Trigger::Job(job) => {
+                let (answer, tally) = self.job(job, attempt).await;
+                (Ok(answer), tally)
+            }
+            Trigger::Direct(items) => self.direct(&items, event.payload.get(), attempt).await,
         };
         if self.health_rows {
             let run = Run {
@@ -95,7 +119,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
             };
             self.forwarder.send_health(&run, attempt.deadline, &mut tally).await;
         }
-        Ok((answer, tally))
+        (answer, tally)
     }
 
     /// What must come again of a queue's messages is hidden, longer each time.
@@ -109,15 +133,21 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         for (message, (numbers, result)) in messages.iter().zip(self.all(groups).await) {
             tally.add(numbers);
             let Err(again) = result else { continue };
+            if let Some(sent_at) = message.sent_at {
+                let waited = Timestamp::now().duration_since(sent_at).as_secs();
+                tally.waiting_seconds = tally.waiting_seconds.max(waited.try_into().unwrap_or(0));
+            }
             // Another queue's visibility is its owner's to set.
             if self.work_queue.is(&message.queue_arn) {
-                hidden.push((message.receipt.as_str(), wait_before(message.receives, again.after)));
+                let receives = if again.is_soon { 1 } else { message.receives };
+                hidden.push((message.receipt.as_str(), wait_before(receives, again.after)));
             }
             let mut failure = BatchItemFailure::default();
             failure.item_identifier.clone_from(&message.id);
             response.batch_item_failures.push(failure);
         }
         if let Err(error) = self.work_queue.hide_all(&hidden).await {
+            count_action(&ComeAgain::because(&error), &mut tally);
             warn!(%error, "a message comes again after the queue's own time");
         }
         (Answer::Queue(response), tally)
@@ -154,28 +184,46 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         (Answer::Job(answer), sum)
     }
 
+    /// What no queue brings again goes on the work queue, each item by itself.
     async fn direct(
         &self,
-        items: Vec<Item>,
+        items: &[Item],
         payload: &str,
         attempt: Attempt,
-    ) -> Result<(Answer, Tally), Error> {
+    ) -> (Result<Answer, HandlerError>, Tally) {
         let mut tally = Tally::default();
-        for (numbers, result) in self.all(iter::once((&items[..], attempt))).await {
+        let outcomes = self.forwarder.forward_all(items.iter().map(|item| (item, attempt))).await;
+        let mut rests = BTreeSet::new();
+        for (item, (numbers, outcome)) in items.iter().zip(outcomes) {
             tally.add(numbers);
-            let Err(again) = result else { continue };
-            warn!(why = again.why, "put on the work queue");
-            // A single object needs but its task; anything else comes again as it came.
-            let body = match &items[..] {
-                [Item::Object { task, letter: None }] => task.to_json(),
-                _ => payload.to_owned(),
-            };
-            for sent in self.work_queue.send_all(&[body]).await {
-                sent?;
-                tally.continuations += 1;
+            // A letter that is replayed comes again as it came, since only it says what it stands for.
+            let whole = || item.message().unwrap_or_else(|| payload.to_owned());
+            match outcome {
+                Ok(Outcome::Done) => {}
+                Ok(Outcome::GoesOn(rest)) => {
+                    rests.insert(rest.to_json());
+                }
+                Ok(Outcome::NoTurn) => {
+                    rests.insert(whole());
+                }
+                Err(again) => {
+                    count_action(&again, &mut tally);
+                    warn!(why = again.why, "a work item is to be retried through the work queue");
+                    rests.insert(whole());
+                }
             }
         }
-        Ok((Answer::Report(tally.report()), tally))
+        let mut answer = Ok(());
+        for sent in self.work_queue.send_all(&Vec::from_iter(rests)).await {
+            match sent {
+                Ok(()) => tally.continuations += 1,
+                Err(error) => {
+                    count_action(&ComeAgain::because(&error), &mut tally);
+                    answer = Err(HandlerError::WorkQueue(error));
+                }
+            }
+        }
+        (answer.map(|()| Answer::Report(tally.report())), tally)
     }
 
     /// Forwards the items of each group; one that must come again brings its group again.
@@ -188,12 +236,20 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
         let (mut all, mut rests) = (Vec::new(), Vec::new());
         for (group, (items, _)) in groups.enumerate() {
             let (mut sum, mut result, before) = (Tally::default(), Ok(()), rests.len());
-            for (tally, outcome) in outcomes.by_ref().take(items.len()) {
+            for (item, (tally, outcome)) in items.iter().zip(outcomes.by_ref()) {
                 sum.add(tally);
                 match outcome {
                     Ok(Outcome::Done) => {}
                     Ok(Outcome::GoesOn(rest)) => rests.push((group, rest.to_json())),
-                    Err(again) => result = Err(again),
+                    Ok(Outcome::NoTurn) => match item.message().filter(|_| items.len() > 1) {
+                        // Its neighbours would be gone through again with it.
+                        Some(message) => rests.push((group, message)),
+                        None => result = result.and(Err(ComeAgain::soon("time was up before its turn came"))),
+                    },
+                    Err(again) => {
+                        count_action(&again, &mut sum);
+                        result = Err(again);
+                    }
                 }
             }
             if result.is_err() {
@@ -207,10 +263,21 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Handler<S, O, Q, L> {
             let (sum, result) = &mut all[group];
             match sent {
                 Ok(()) => sum.continuations += 1,
-                Err(error) => *result = Err(ComeAgain::because(&error)),
+                Err(error) => {
+                    let again = ComeAgain::because(&error);
+                    count_action(&again, sum);
+                    *result = Err(again);
+                }
             }
         }
         all
+    }
+}
+
+/// Counts a refusal of the stack's own ledger or queues, which an operator has to mend.
+fn count_action(again: &ComeAgain, tally: &mut Tally) {
+    if let Some(reason) = again.action {
+        tally.count_action(reason);
     }
 }
 
@@ -223,6 +290,8 @@ fn attempt(end: SystemTime) -> Attempt {
     let reads_until = now + left.saturating_sub((left / 10).min(most) + (left / 5).min(most));
     Attempt {
         receives: 1,
+        most_failures: MOST_FAILED_ATTEMPTS,
+        began: now,
         reads_until: Deadline::at(reads_until),
         deadline: Deadline::at(deadline),
         ends: Deadline::at(now + left),

@@ -10,7 +10,7 @@ use sentinel_forwarder::aws::{
     AzureProofs, DynamoLedger, GuardDuty, S3Objects, SqsQueue, function_config, http_client,
 };
 use sentinel_forwarder::config::{Config, Logging, Sdk};
-use sentinel_forwarder::handler::{Answer, Handler};
+use sentinel_forwarder::handler::{Answer, Handler, HandlerError};
 use sentinel_forwarder::sentinel::Sink;
 use sentinel_forwarder::wiring::{self, Parts};
 use serde_json::value::RawValue;
@@ -81,11 +81,11 @@ async fn run(handler: Function) -> Result<(), Error> {
 }
 
 #[expect(clippy::print_stdout, reason = "CloudWatch takes metrics from the function's output")]
-async fn answer(handler: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, Error> {
+async fn answer(handler: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Answer, HandlerError> {
     let function = Arc::clone(&event.context.env_config);
-    let (answer, tally) = handler.handle(event).await?;
+    let (answer, tally) = handler.handle(event).await;
     for line in tally.metrics(Timestamp::now(), &function.function_name) {
         println!("{line}");
     }
-    Ok(answer)
+    answer
 }

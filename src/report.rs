@@ -109,6 +109,11 @@ impl Tally {
         self.tables.entry(name).or_default()
     }
 
+    /// Counts a failure that an operator has to mend.
+    pub fn count_action(&mut self, reason: Reason) {
+        *self.action_needed.entry(reason).or_default() += 1;
+    }
+
     /// Adds the numbers of another.
     pub fn add(&mut self, other: Self) {
         self.objects += other.objects;

@@ -157,8 +157,10 @@ async fn forward(
         version_id: None,
         etag: None,
     };
-    let deadline = Deadline::at(Instant::now() + Duration::from_hours(1));
-    let attempt = Attempt { receives: 1, reads_until: deadline, deadline, ends: deadline };
+    let now = Instant::now();
+    let deadline = Deadline::at(now + Duration::from_hours(1));
+    let (most_failures, reads_until, ends) = (1, deadline, deadline);
+    let attempt = Attempt { receives: 1, most_failures, began: now, reads_until, deadline, ends };
     let mut tally = Tally::default();
     forwarder
         .forward(&Item::Object { task: Task::whole(object), letter: None }, attempt, &mut tally)

@@ -48,6 +48,27 @@ pub enum ReadError {
         /// The code.
         code: String,
     },
+    /// It is in an archive storage class: an operator restores it.
+    #[error("the object is archived ({code}): restore it with `aws s3api restore-object`, then replay")]
+    Archived {
+        /// The code.
+        code: String,
+    },
+    /// The bucket is in another region than the function.
+    #[error(
+        "the bucket is in the region {region}, which is not the function's ({code}): deploy the stack in the bucket's region"
+    )]
+    WrongRegion {
+        /// The code.
+        code: String,
+        /// The bucket's region, as S3 names it.
+        region: String,
+    },
+    /// The key as a path is another object's.
+    #[error(
+        "the key has a segment `.` or `..`, which HTTP clients resolve to another key: copy the object to a key without it"
+    )]
+    DotSegment,
 }
 
 impl ReadError {
@@ -56,8 +77,11 @@ impl ReadError {
     pub const fn disposition(&self) -> Disposition {
         match self {
             Self::Unavailable { .. } => Disposition::Retryable { after: None },
-            Self::Denied { .. } | Self::NotListed { .. } => Disposition::Permanent(Reason::AccessDenied),
-            Self::NotAllowed => Disposition::Poison(Reason::AccessDenied),
+            Self::Denied { .. } | Self::NotListed { .. } | Self::Archived { .. } => {
+                Disposition::Permanent(Reason::AccessDenied)
+            }
+            Self::WrongRegion { .. } => Disposition::Permanent(Reason::Misconfigured),
+            Self::NotAllowed | Self::DotSegment => Disposition::Poison(Reason::AccessDenied),
             Self::Gone { .. } => Disposition::Poison(Reason::NotFound),
         }
     }
@@ -126,6 +150,7 @@ impl S3Objects {
         let chunks = S3Chunks {
             client: self.client.clone(),
             object: pinned.clone(),
+            size: output.content_length().and_then(|bytes| bytes.try_into().ok()),
             body: output.body,
             position: 0,
             breaks: 0,
@@ -136,7 +161,7 @@ impl S3Objects {
 
 /// How long S3 may keep silent in the middle of an object.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How often a body that breaks off is asked for again, from where it broke off.
+/// How often in a row a body may break off without a byte of progress; each time it is asked for from there on.
 const MOST_BREAKS: u32 = 3;
 
 /// An object of S3 that is being read.
@@ -144,6 +169,8 @@ pub struct S3Chunks {
     client: Client,
     object: ObjectRef,
     body: ByteStream,
+    /// Bytes of the object, as the first answer stated them.
+    size: Option<u64>,
     position: u64,
     breaks: u32,
 }
@@ -151,26 +178,65 @@ pub struct S3Chunks {
 impl Chunks for S3Chunks {
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         loop {
-            if let Ok(Ok(chunk)) = timeout(SILENCE, self.body.try_next()).await {
-                self.position += chunk.as_ref().map_or(0, Bytes::len) as u64;
-                return Ok(chunk);
+            let read = timeout(SILENCE, self.body.try_next()).await;
+            match read {
+                Ok(Ok(Some(chunk))) if !chunk.is_empty() => {
+                    self.position += chunk.len() as u64;
+                    self.breaks = 0;
+                    return Ok(Some(chunk));
+                }
+                Ok(Ok(None)) if self.size.is_none() => return Ok(None),
+                _ => {}
+            }
+            if self.size == Some(self.position) {
+                return Ok(None);
+            }
+            if matches!(read, Ok(Ok(Some(_)))) {
+                continue;
             }
             self.breaks += 1;
             if self.breaks > MOST_BREAKS {
-                return Err(ReadError::Unavailable { code: "the body broke off".to_owned() });
+                return Err(broken_off("the body broke off"));
             }
-            self.body = get(&self.client, &self.object, self.position).await?.body;
+            self.resume().await?;
         }
     }
 }
 
+impl S3Chunks {
+    /// Asks for the bytes that are left. An answer that is not about them would splice two contents.
+    async fn resume(&mut self) -> Result<(), ReadError> {
+        if self.object.identity().is_none() {
+            return Err(broken_off("the body broke off, and nothing names its content"));
+        }
+        let output = get(&self.client, &self.object, self.position).await?;
+        let range = output.content_range().unwrap_or_default();
+        let begins = format!("bytes {}-", self.position);
+        let total = self.size.map_or_else(|| "/".to_owned(), |size| format!("/{size}"));
+        if self.position > 0 && !(range.starts_with(&begins) && range.contains(&total)) {
+            return Err(broken_off("another range was answered than was asked for"));
+        }
+        self.body = output.body;
+        Ok(())
+    }
+}
+
+fn broken_off(code: &str) -> ReadError {
+    ReadError::Unavailable { code: code.to_owned() }
+}
+
 /// Asks for an object from this byte on, in exactly the version or content that the reference names.
 async fn get(client: &Client, object: &ObjectRef, from: u64) -> Result<GetObjectOutput, ReadError> {
+    // The URL parser of the HTTP client removes such segments after the request was signed.
+    if object.key.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(ReadError::DotSegment);
+    }
     let request = client.get_object().bucket(&object.bucket).key(&object.key);
-    let request = match (&object.version_id, &object.etag) {
-        (Some(version), _) => request.version_id(version),
-        (None, Some(etag)) => request.if_match(format!("\"{}\"", etag.trim_matches('"'))),
-        (None, None) => request,
+    let request = request.set_version_id(object.version_id.clone());
+    let request = match (object.version_id.as_deref(), &object.etag) {
+        // Only a version of its own never changes; what has none, or `null`, is written over.
+        (None | Some("null"), Some(etag)) => request.if_match(format!("\"{}\"", etag.trim_matches('"'))),
+        _ => request,
     };
     let request = if from > 0 { request.range(format!("bytes={from}-")) } else { request };
     request.send().await.map_err(|error| classify(&error))
@@ -181,8 +247,14 @@ pub(super) fn classify<E: ProvideErrorMetadata>(
 ) -> ReadError {
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
+    let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
     match (status, code.as_str()) {
-        (_, "InvalidObjectState") | (403, _) => ReadError::Denied { code },
+        (_, "InvalidObjectState") => ReadError::Archived { code },
+        (403, _) => ReadError::Denied { code },
+        // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: 307 is for now, these are for good.
+        (301, _) | (400, "AuthorizationHeaderMalformed") => {
+            ReadError::WrongRegion { code, region: region.unwrap_or("that S3 did not name").to_owned() }
+        }
         // The key that encrypts the object is disabled, deleted, or not ours to use.
         (400, kms) if kms.starts_with("KMS.") => ReadError::Denied { code },
         (404 | 412, _) | (400, "NoSuchVersion" | "InvalidArgument") => ReadError::Gone { code },

@@ -9,6 +9,7 @@ use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchError;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, SendMessageBatchRequestEntry,
 };
+use futures_util::{StreamExt, stream};
 use thiserror::Error;
 
 /// The most messages of one call
@@ -16,6 +17,9 @@ use thiserror::Error;
 pub const MOST_MESSAGES: usize = 10;
 /// The most bytes of one call: what every queue takes, also one that was limited to it. A longer message goes alone.
 const CALL_BYTES: usize = 256 * 1024;
+
+/// Calls that send at once: a queue that takes its time must not take the invocation's.
+const CALLS_AT_ONCE: usize = 8;
 
 /// A message could not be sent; what it stands for must come again.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -84,11 +88,8 @@ impl Queue for SqsQueue {
         let Some(url) = &self.url else {
             return vec![Err(QueueError { code: "no queue is configured".to_owned() }); bodies.len()];
         };
-        let mut all = Vec::with_capacity(bodies.len());
-        for group in groups(bodies) {
-            all.extend(self.send(url, group).await);
-        }
-        all
+        let calls: Vec<_> = groups(bodies).into_iter().map(|group| self.send(url, group)).collect();
+        stream::iter(calls).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await.concat()
     }
 
     async fn hide_all(&self, messages: &[(&str, Duration)]) -> Result<(), QueueError> {

@@ -13,7 +13,7 @@ use super::carry::{Carrier, Done, Halt};
 use crate::aws::{Ledger, Listed, ObjectReader, Queue};
 use crate::deadline::Deadline;
 use crate::failure::Reason;
-use crate::forward::{Attempt, ComeAgain, Forwarder, Outcome, PATIENCE_RECEIVES, wait_before};
+use crate::forward::{Attempt, ComeAgain, Forwarder, MOST_FAILED_ATTEMPTS, Outcome, wait_before};
 use crate::report::Tally;
 use crate::sentinel::LogSink;
 use crate::task::{ObjectRef, Task};
@@ -58,10 +58,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
         let object =
             ObjectRef { bucket: self.bucket.clone(), key: key.to_owned(), version_id: None, etag: None };
         let mut task = Task::whole(object);
-        let (mut tries, mut patience) = (0, 1);
+        let (mut tries, mut most_failures) = (0, MOST_FAILED_ATTEMPTS);
         loop {
             let mut once = Tally::default();
-            let outcome = self.attempt(&task, patience, &mut once).await;
+            let outcome = self.attempt(&task, most_failures, &mut once).await;
             let needed = std::mem::take(&mut once.action_needed);
             self.has_read.set(self.has_read.get() || once.bytes_read > 0);
             tally.add(once);
@@ -71,13 +71,15 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
                     (task, tries) = (rest, 0);
                     continue;
                 }
-                Ok(Outcome::GoesOn(_)) => ComeAgain::new("time was up before anything of it was settled"),
+                Ok(Outcome::GoesOn(_) | Outcome::NoTurn) => {
+                    ComeAgain::new("time was up before anything of it was settled")
+                }
                 Err(again) => again,
             };
             match needed.keys().next() {
-                // It alone is at fault: it becomes a letter now, not at its tenth receipt.
-                Some(Reason::Crashed) => patience = PATIENCE_RECEIVES,
-                Some(Reason::AccessDenied) if self.has_read.get() => patience = PATIENCE_RECEIVES,
+                // It alone is at fault: it becomes a letter now, not with its tenth attempt.
+                Some(Reason::Crashed) => most_failures = 1,
+                Some(Reason::AccessDenied) if self.has_read.get() => most_failures = 1,
                 Some(_) => return Err(failed(key, &again)),
                 None => {
                     tries += 1;
@@ -90,10 +92,17 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Direct<S, O, Q, L> {
         }
     }
 
-    async fn attempt(&self, task: &Task, receives: u32, tally: &mut Tally) -> Result<Outcome, ComeAgain> {
+    async fn attempt(
+        &self,
+        task: &Task,
+        most_failures: u32,
+        tally: &mut Tally,
+    ) -> Result<Outcome, ComeAgain> {
         let now = Instant::now();
         let attempt = Attempt {
-            receives,
+            receives: 1,
+            most_failures,
+            began: now,
             reads_until: Deadline::at(now + READING),
             deadline: Deadline::at(now + SETTLING),
             ends: Deadline::at(now + LEASE),

@@ -39,6 +39,12 @@ impl Key {
         Self::new(&["finding", id, updated_at])
     }
 
+    /// An event without an identity of its own, by its text: only its failures are remembered.
+    #[must_use]
+    pub fn event(text: &str) -> Self {
+        Self::new(&["event", &crate::json::hex(&Sha256::digest(text))])
+    }
+
     /// What a letter stands for.
     #[must_use]
     pub fn letter(id: &str) -> Self {

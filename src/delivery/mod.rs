@@ -175,7 +175,7 @@ impl Entry {
     #[must_use]
     pub fn checkpoint(&self, settled: &Settled) -> Self {
         let mut next = Self { settled: settled.clone(), ..self.next() };
-        if *settled != self.settled {
+        if (settled.next_record, &settled.beyond) != (self.settled.next_record, &self.settled.beyond) {
             next.takeovers = 0;
             next.failures.clear();
         }
@@ -266,5 +266,17 @@ mod tests {
         assert_eq!((second.settled.next_record, second.takeovers), (7, 0));
         let third = taken(Some(&second.release(&Settled::up_to(9))), "c", 21);
         assert_eq!((third.settled.next_record, third.takeovers), (9, 0));
+    }
+
+    #[test]
+    fn failed_attempts_are_counted_until_something_is_settled() {
+        let mut first = taken(None, "a", 0);
+        first.failures.insert(Reason::Forbidden, 1);
+        let released = first.release(&Settled::default());
+        assert_eq!(released.failures[&Reason::Forbidden], 1);
+        assert_eq!(taken(Some(&released), "b", 1).failures[&Reason::Forbidden], 1);
+        assert!(first.release(&Settled::up_to(1)).failures.is_empty());
+        assert!(first.checkpoint(&Settled::up_to(1)).failures.is_empty());
+        assert!(first.deliver(&Settled::default(), None, at(5)).failures.is_empty());
     }
 }

@@ -13,7 +13,7 @@ pub(super) const UNKNOWN_BODY: &str = "UnknownBody";
 /// Each reason, and what to do about it.
 const ADVICE: [(&str, &str); 15] = [
     ("UnknownTrigger", "find out who sends it; discard it, or replay it with a version that knows it"),
-    ("AccessDenied", "mend the role, the bucket's or the key's policy; replay"),
+    ("AccessDenied", "mend the role, the bucket's or the key's policy, or restore the object; replay"),
     (
         "NotFound",
         "look whether a lifecycle rule or somebody removed it; restore that version and replay, or discard",
@@ -29,7 +29,7 @@ const ADVICE: [(&str, &str); 15] = [
         "sentinelctl doctor: compare issuer, subject and audience, tenant and client, cloud; replay",
     ),
     ("Forbidden", "give it Monitoring Metrics Publisher on the rule (Deploy, step 3); replay"),
-    ("Misconfigured", "compare endpoint, immutable id and streams; replay"),
+    ("Misconfigured", "compare endpoint, immutable id and streams, or deploy in the bucket's region; replay"),
     ("Crashed", "report it with the function's log; replay with a later version"),
     ("Exhausted", "give the function more memory or time; replay"),
     (RECEIVED_TOO_OFTEN, "look in the function's log why it failed for days; mend it; replay"),
@@ -38,7 +38,7 @@ const ADVICE: [(&str, &str); 15] = [
         "mend what its ERROR_CODE names: the target of the rule, or the queue's policy; replay",
     ),
     (INVOCATION_FAILED, "look in the function's log why it failed; mend it; replay"),
-    (UNKNOWN_BODY, "show it and find out who sent it; discard"),
+    (UNKNOWN_BODY, "show it and find out who sent it; discard, or replay it with a version that knows it"),
 ];
 
 /// All reasons.

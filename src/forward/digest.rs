@@ -76,7 +76,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Ok(opened) => opened,
             Err(error) => {
                 let why = error.to_string();
-                self.leave_unchecked(&check, error.disposition(), why, tally).await?;
+                self.leave_unchecked(&check, None, error.disposition(), why, tally).await?;
                 return Ok(Outcome::Done);
             }
         };
@@ -113,7 +113,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let examined = match check.notary.examine(opened, check.attempt.reads_until).await {
             Ok(examined) => examined,
             Err(error) => {
-                self.leave_unchecked(check, error.disposition(), error.to_string(), tally).await?;
+                self.leave_unchecked(check, Some(hold), error.disposition(), error.to_string(), tally)
+                    .await?;
                 self.deliver(hold, &settled, None).await?;
                 return Ok(Checked::Settled);
             }
@@ -125,9 +126,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             info!(bucket, key, unknown, under_way, look, "files that a digest lists are on their way");
             return Ok(Checked::Waits);
         }
-        let wrote = self.write_findings(opened, &examined, tally).await?;
+        let wrote = self.write_findings(check, opened, &examined, tally).await?;
         if checks.sends_rows {
-            self.tell(check.attempt, opened, &examined, tally).await?;
+            self.tell(check.attempt, hold, opened, &examined, tally).await?;
         }
         if examined.is_genuine {
             let remembered = check.notary.remember(opened, &examined.account).await;
@@ -172,27 +173,27 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     async fn leave_unchecked(
         &self,
         check: &Check<'_>,
+        claimed: Option<&mut Hold>,
         disposition: Disposition,
         why: String,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
-        let reason = match check.attempt.leaves_again(disposition, tally) {
-            Err(Reason::Exhausted) if !check.attempt.is_out_of_patience() => {
-                return Err(ComeAgain::new(why));
-            }
+        let key = check.letter.map_or_else(|| Key::object(&check.task.object), Key::letter);
+        let reason = match self.judge(claimed, key, disposition, check.attempt, tally).await? {
             Err(reason) => reason,
             Ok(after) => return Err(ComeAgain { after, ..ComeAgain::new(why) }),
         };
         let subject = Subject::Task(Task::whole(check.task.object.clone()));
         let message = format!("a digest could not be checked: {why}");
         let letter = DeadLetter { reason, message, status: None, table: None, subject };
-        self.send_letter(letter, tally).await?;
+        self.send_letter(letter, check.attempt, tally).await?;
         Ok(())
     }
 
     /// Writes letters about what is not as it should be: one about the digest, one about each file. How many it were.
     async fn write_findings(
         &self,
+        check: &Check<'_>,
         opened: &Opened,
         examined: &Examined,
         tally: &mut Tally,
@@ -216,7 +217,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 DeadLetter { reason, message, status: None, table: None, subject }
             })
             .collect();
-        self.send_letters(&letters, tally).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        self.send_letters(&letters, check.attempt, tally).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(letters.len())
     }
 
@@ -224,6 +225,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     async fn tell(
         &self,
         attempt: Attempt,
+        hold: &mut Hold,
         opened: &Opened,
         examined: &Examined,
         tally: &mut Tally,
@@ -239,7 +241,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let (table, now) = (Table::Completeness, jiff::Timestamp::now());
         let sent = self.send_own_row(table, &told.record(now), now, attempt.deadline, tally).await;
         let Err(error) = sent else { return Ok(()) };
-        if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
+        let key = Key::object(&opened.object);
+        let judged = self.judge(Some(hold), key, error.disposition(), attempt, tally).await?;
+        if let Ok(after) = judged {
             return Err(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
         }
         let table = table.name();

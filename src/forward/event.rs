@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use tracing::{debug, warn};
 
+use super::crash::CRASHED;
+use super::hold::Hold;
 use super::letter::letter_about;
 use super::passage::count_facts;
 use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder};
 use crate::aws::{Ledger, ObjectReader, Queue};
-use crate::delivery::{Counts, Key, Settled};
+use crate::delivery::{Counts, Key, MOST_TAKEOVERS, Settled};
 use crate::failure::{DeadLetter, Reason, Subject};
 use crate::json;
 use crate::report::Tally;
@@ -25,6 +27,13 @@ pub(super) struct Event<'a> {
     pub(super) letter: Option<&'a str>,
 }
 
+impl Event<'_> {
+    fn letter(&self, reason: Reason, message: String) -> DeadLetter {
+        let (table, subject) = (Some(self.table.name()), Subject::Event(self.whole.to_owned()));
+        DeadLetter { reason, message, status: None, table, subject }
+    }
+}
+
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Forwards an event, unless what it carries was delivered before.
     pub(super) async fn forward_event(
@@ -32,6 +41,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         event: Event<'_>,
         attempt: Attempt,
         ticket: Ticket<'_, S>,
+        claimed: &mut Option<Hold>,
         tally: &mut Tally,
     ) -> Result<(), ComeAgain> {
         self.begin()?;
@@ -40,27 +50,35 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             None if event.table == Table::AwsGuardDuty => finding_key(event.record),
             None => None,
         };
-        let Some(mut hold) = self.claim(key, 0, attempt).await? else {
+        let Some(hold) = self.claim(key, 0, attempt).await? else {
             debug!(table = event.table.name(), "an event was delivered before");
             tally.duplicates += 1;
             return Ok(());
         };
+        let hold = claimed.insert(hold);
         let letters_before = tally.letters.values().sum::<u64>();
-        if let Err(again) = self.forward_record(event, attempt, ticket, tally).await {
+        let forwarded = if hold.entry.takeovers >= MOST_TAKEOVERS {
+            self.send_letter(event.letter(Reason::Crashed, CRASHED.to_owned()), attempt, tally)
+                .await
+                .map(drop)
+        } else {
+            self.forward_record(event, hold, attempt, ticket, tally).await
+        };
+        if let Err(again) = forwarded {
             // Whoever comes next need not wait for the lease's end; if this fails, it must.
-            let _ = self.release(&mut hold, &Settled::default()).await;
+            let _ = self.release(hold, &Settled::default()).await;
             warn!(table = event.table.name(), why = again.why, "an event must come again");
             return Err(again);
         }
         let letters = tally.letters.values().sum::<u64>() - letters_before;
         if event.letter.is_some() && letters > 0 {
             // The new letter is the old one's successor, and may be replayed in its turn.
-            return self.release(&mut hold, &Settled::default()).await;
+            return self.release(hold, &Settled::default()).await;
         }
         let counts = Counts { records: 1, rows: 1 - letters.min(1), letters, ..Counts::default() };
         let mut settled = Settled::default();
         settled.settle(0..1, counts);
-        self.deliver(&mut hold, &settled, None).await?;
+        self.deliver(hold, &settled, None).await?;
         debug!(table = event.table.name(), "forwarded an event");
         Ok(())
     }
@@ -68,6 +86,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     async fn forward_record(
         &self,
         event: Event<'_>,
+        hold: &mut Hold,
         attempt: Attempt,
         ticket: Ticket<'_, S>,
         tally: &mut Tally,
@@ -76,23 +95,17 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let numbers = tally.table(table.name());
         numbers.records += 1;
         let mut row = Vec::new();
-        let letter = |reason, message: String| DeadLetter {
-            reason,
-            message,
-            status: None,
-            table: Some(table.name()),
-            subject: Subject::Event(whole.to_owned()),
-        };
         let mut batcher = self.batcher();
         match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
             Err(error) => {
-                self.send_letter(letter(Reason::Corrupt, error.to_string()), tally).await?;
+                self.send_letter(event.letter(Reason::Corrupt, error.to_string()), attempt, tally).await?;
                 return Ok(());
             }
             Ok(facts) => {
                 count_facts(numbers, facts);
                 if let Err(error) = batcher.push(0, &row, facts.event_time) {
-                    self.send_letter(letter(Reason::TooLarge, error.to_string()), tally).await?;
+                    self.send_letter(event.letter(Reason::TooLarge, error.to_string()), attempt, tally)
+                        .await?;
                     return Ok(());
                 }
             }
@@ -101,9 +114,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let delivered = ticket.board(table, batch, attempt.deadline).await.landed().await;
         tally.add(delivered.tally);
         for failed in delivered.failed {
-            let subject = Subject::Event(whole.to_owned());
-            let letter = letter_about(&failed, table, subject, attempt, tally)?;
-            self.send_letter(letter, tally).await?;
+            let (subject, disposition) = (Subject::Event(whole.to_owned()), failed.error.disposition());
+            let judged =
+                self.judge(Some(&mut *hold), Key::event(whole.get()), disposition, attempt, tally).await?;
+            let letter = letter_about(&failed, table, subject, judged)?;
+            self.send_letter(letter, attempt, tally).await?;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         Err(ComeAgain::new("others claim the same thing"))
     }
 
-    fn ledger_time(&self) -> LedgerTime {
+    pub(super) fn ledger_time(&self) -> LedgerTime {
         self.ledger.as_ref().map_or_else(|| LedgerTime::exactly(Timestamp::now()), Ledger::time)
     }
 

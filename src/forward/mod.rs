@@ -3,6 +3,7 @@
 //! An item is done only when every record of it was taken by Sentinel or stands in a letter that the queue has taken.
 //! What fails for now is left to come again; a double is preferred to a loss.
 
+mod crash;
 mod deliver;
 mod digest;
 mod event;
@@ -11,34 +12,35 @@ mod hold;
 mod letter;
 mod object;
 mod passage;
+mod patience;
 mod reading;
 mod station;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::sync::Semaphore;
-use tracing::{error, info};
+use tracing::info;
 
 use crate::aws::{Ledger, ObjectReader, Queue, ServiceError};
 use crate::batch::{Batcher, Buffers};
 use crate::deadline::Deadline;
-use crate::failure::{Disposition, Reason};
+use crate::failure::Reason;
 use crate::report::Tally;
 use crate::sentinel::LogSink;
 use crate::task::Task;
 use crate::trigger::Item;
 use crate::watch::Watchman;
+use hold::Hold;
 use station::{Station, Ticket};
 
 pub use digest::Checks;
+pub use patience::MOST_FAILED_ATTEMPTS;
 
-/// From this receipt of a message on, what an operator should have mended becomes a letter. With the waits of
-/// [`wait_before`] that is more than 30 minutes after the first, by when a role assignment has reached all of Azure.
-pub const PATIENCE_RECEIVES: u32 = 10;
 /// Items in hand at once, most of which wait for a place or for an upload: more than a batch of the queue brings.
 const ITEMS_IN_HAND: usize = 32;
 /// How long a message is hidden after its first failure.
@@ -55,12 +57,19 @@ pub struct ComeAgain {
     pub after: Option<Duration>,
     /// What an operator has to mend, if it is a service of our own stack that refuses.
     pub action: Option<Reason>,
+    /// Nothing failed, time was up: it comes again soon, however often it came.
+    pub is_soon: bool,
 }
 
 impl ComeAgain {
     /// For that reason.
     pub fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), ..Self::default() }
+    }
+
+    /// Time was up.
+    pub fn soon(why: impl Into<String>) -> Self {
+        Self { is_soon: true, ..Self::new(why) }
     }
 
     /// The ledger or a queue failed.
@@ -76,6 +85,8 @@ pub enum Outcome {
     Done,
     /// Time was up; all before this task is settled, and once the task is safe on the work queue the item is too.
     GoesOn(Task),
+    /// Time was up before its turn came: nothing of it was begun.
+    NoTurn,
 }
 
 /// How long a message waits that was received so often: twice as long each time, with jitter, and no less than was
@@ -114,8 +125,12 @@ pub struct Forwarder<S, O, Q, L> {
 /// What is known of the invocation and the message that an item came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Attempt {
-    /// How often it was received, this time included.
+    /// How often it was received, this time included: no measure of failure, since an outage counts too.
     pub receives: u32,
+    /// With so many attempts that failed for the same reason it becomes a dead letter.
+    pub most_failures: u32,
+    /// When the invocation began.
+    pub began: Instant,
     /// When reading stops, so that what was read can still be uploaded.
     pub reads_until: Deadline,
     /// When all must be settled.
@@ -125,20 +140,9 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Whether a failure of that kind is to be left to come again; what operators must mend is told at once.
-    fn leaves_again(self, disposition: Disposition, tally: &mut Tally) -> Result<Option<Duration>, Reason> {
-        match disposition {
-            Disposition::Retryable { after } => Ok(after),
-            Disposition::RetryableWithAlarm { reason, after } => {
-                *tally.action_needed.entry(reason).or_default() += 1;
-                Ok(after)
-            }
-            Disposition::Permanent(reason) if reason.may_be_mended() && !self.is_out_of_patience() => {
-                *tally.action_needed.entry(reason).or_default() += 1;
-                Ok(None)
-            }
-            Disposition::Permanent(reason) | Disposition::Poison(reason) => Err(reason),
-        }
+    /// Whether the time for beginning anything is up.
+    fn is_late(self) -> bool {
+        !self.reads_until.leaves(Instant::now(), Duration::ZERO)
     }
 
     /// How long this worker lives.
@@ -152,8 +156,17 @@ impl Attempt {
         Deadline::at(deadline + ends.saturating_duration_since(deadline) / 2)
     }
 
-    const fn is_out_of_patience(self) -> bool {
-        self.receives >= PATIENCE_RECEIVES
+    /// Whether at least half of the time for reading is left: whoever makes no progress in it may be blamed.
+    fn leaves_a_turn(self) -> bool {
+        let until = self.reads_until.instant();
+        let left = until.saturating_duration_since(Instant::now());
+        left * 2 >= until.saturating_duration_since(self.began)
+    }
+
+    /// Until when dead letters are sent: a third of the time for settling, so that the ledger can be written after.
+    fn letters_until(self) -> Deadline {
+        let (deadline, ends) = (self.deadline.instant(), self.ends.instant());
+        Deadline::at(deadline + ends.saturating_duration_since(deadline) / 3)
     }
 }
 
@@ -181,17 +194,27 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         &self,
         items: impl IntoIterator<Item = (&'i Item, Attempt)>,
     ) -> Vec<(Tally, Result<Outcome, ComeAgain>)> {
+        let items: Vec<_> = items.into_iter().collect();
+        let alone = self.order_alone(&items).await;
         let station = self.station();
-        let outcomes = stream::iter(items).map(|(item, attempt)| {
+        let together = (0..items.len()).filter(|place| !alone.contains(place)).map(|place| {
             // Issued before the first is polled, so that all that are in hand wait for each other.
-            let ticket = station.ticket();
+            let (ticket, (item, attempt)) = (station.ticket(), items[place]);
             async move {
                 let mut tally = Tally::default();
                 let result = self.forward_with(item, attempt, ticket, &mut tally).await;
-                (tally, result)
+                (place, (tally, result))
             }
         });
-        outcomes.buffered(ITEMS_IN_HAND).collect().await
+        let together = stream::iter(together).buffered(ITEMS_IN_HAND);
+        let mut outcomes: BTreeMap<_, _> = together.collect().await;
+        for place in alone {
+            let (mut tally, (item, attempt)) = (Tally::default(), items[place]);
+            // On the heap, since few invocations have any.
+            let result = Box::pin(self.forward(item, attempt, &mut tally)).await;
+            outcomes.insert(place, (tally, result));
+        }
+        outcomes.into_values().collect()
     }
 
     /// Forwards one item and settles it.
@@ -223,16 +246,16 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         ticket: Ticket<'_, S>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
-        let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, ticket, tally));
+        if attempt.is_late() && !matches!(item, Item::Watch(_) | Item::Ignored(_)) {
+            return Ok(Outcome::NoTurn);
+        }
+        // It outlives a panic.
+        let mut claimed = None;
+        let forwarding = AssertUnwindSafe(self.forward_item(item, attempt, ticket, &mut claimed, tally));
         if let Ok(result) = forwarding.catch_unwind().await {
             return result;
         }
-        error!("a panic while forwarding an item");
-        if !attempt.is_out_of_patience() {
-            *tally.action_needed.entry(Reason::Crashed).or_default() += 1;
-            return Err(ComeAgain::new("it crashed"));
-        }
-        self.write_off(item, tally).await.map(|_| Outcome::Done)
+        Box::pin(self.settle_panic(item, claimed, attempt, tally)).await.map(|()| Outcome::Done)
     }
 
     async fn forward_item(
@@ -240,6 +263,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         item: &Item,
         attempt: Attempt,
         ticket: Ticket<'_, S>,
+        claimed: &mut Option<Hold>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         match item {
@@ -256,11 +280,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 self.return_to_sender(event, letter.as_deref(), attempt, tally).await.map(|()| Outcome::Done)
             }
             Item::Object { task, letter } => {
-                self.forward_object(task, letter.as_deref(), attempt, ticket, tally).await
+                self.forward_object(task, letter.as_deref(), attempt, ticket, claimed, tally).await
             }
             Item::Event { table, record, event, letter } => {
                 let event = event::Event { table: *table, record, whole: event, letter: letter.as_deref() };
-                self.forward_event(event, attempt, ticket, tally).await.map(|()| Outcome::Done)
+                self.forward_event(event, attempt, ticket, claimed, tally).await.map(|()| Outcome::Done)
             }
         }
     }
@@ -273,25 +297,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 ..ComeAgain::new("Sentinel is left alone after failures in a row")
             }),
             None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_last_until_an_operator_acts_is_retried_without_end_and_alarms_each_time() {
-        let deadline = Deadline::at(Instant::now());
-        let attempt =
-            Attempt { receives: PATIENCE_RECEIVES * 10, reads_until: deadline, deadline, ends: deadline };
-        let (reason, after) = (Reason::Misconfigured, Some(Duration::from_secs(7)));
-        let mut tally = Tally::default();
-        for times in 1..3 {
-            let disposition = Disposition::RetryableWithAlarm { reason, after };
-            assert_eq!(attempt.leaves_again(disposition, &mut tally), Ok(after));
-            assert_eq!(tally.action_needed[&reason], times);
         }
     }
 }

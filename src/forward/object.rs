@@ -1,13 +1,13 @@
 //! Forwards one object: it is claimed and opened, read, and settled.
 
-use std::time::Duration;
-
+use futures_util::{StreamExt, stream};
 use tracing::{info, warn};
 
+use super::crash::CRASHED;
 use super::deliver::Delivered;
 use super::hold::Hold;
 use super::letter::letter_about;
-use super::passage::{Load, Passage};
+use super::passage::{CLAIMED_AT_ONCE, Load, Passage};
 use super::reading::Reading;
 use super::station::Ticket;
 use super::{Attempt, ComeAgain, Forwarder, Outcome};
@@ -21,6 +21,15 @@ use crate::sentinel::LogSink;
 use crate::table::Table;
 use crate::task::{ObjectRef, Task};
 
+/// What a work item asks for.
+struct Asked<'a> {
+    task: &'a Task,
+    /// The letter that is replayed, if one is.
+    letter: Option<&'a str>,
+    /// What the key says.
+    format: Option<Format>,
+}
+
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Forwards an object, or a range of it, unless it was delivered before.
     pub(super) async fn forward_object(
@@ -29,6 +38,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         letter: Option<&str>,
         attempt: Attempt,
         mut ticket: Ticket<'_, S>,
+        claimed: &mut Option<Hold>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         let (bucket, key) = (task.object.bucket.as_str(), task.object.key.as_str());
@@ -45,17 +55,18 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             KeyTells::Nothing => None,
         };
         ticket.take_place().await;
-        let outcome = self.forward_known(task, format, letter, attempt, ticket, tally).await;
+        if attempt.is_late() {
+            return Ok(Outcome::NoTurn);
+        }
+        let asked = Asked { task, letter, format };
+        let outcome = self.forward_known(asked, attempt, ticket, claimed, tally).await;
         match &outcome {
             Ok(Outcome::Done) => info!(bucket, key, "forwarded an object"),
             Ok(Outcome::GoesOn(rest)) => {
-                info!(
-                    bucket,
-                    key,
-                    from_record = rest.from_record,
-                    "time is up, the rest of an object goes on"
-                );
+                let from_record = rest.from_record;
+                info!(bucket, key, from_record, "time is up, the rest of an object is to be continued");
             }
+            Ok(Outcome::NoTurn) => {}
             Err(again) => warn!(bucket, key, why = again.why, "an object must come again"),
         }
         outcome
@@ -63,11 +74,10 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
 
     async fn forward_known(
         &self,
-        task: &Task,
-        format: Option<Format>,
-        letter: Option<&str>,
+        Asked { task, letter, format }: Asked<'_>,
         attempt: Attempt,
         ticket: Ticket<'_, S>,
+        claimed: &mut Option<Hold>,
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         self.begin()?;
@@ -84,22 +94,24 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             tally.duplicates += 1;
             return Ok(Outcome::Done);
         };
+        let hold = claimed.insert(hold);
         let opened = match opened_first {
-            Some(opened) => opened,
-            None => self.open(&mut task.object).await,
+            // What killed its workers is not even opened.
+            _ if hold.entry.takeovers >= MOST_TAKEOVERS => None,
+            None => Some(self.open(&mut task.object).await),
+            opened => opened,
         };
         let decoder = Decoder::new(format);
         let decoder = if hold.is_remembered() { decoder.hashing() } else { decoder };
         let mut passage =
             Passage::new(task, letter, format.map(Format::table), hold, attempt, self.batcher());
         let read = match opened {
-            _ if passage.hold.entry.takeovers >= MOST_TAKEOVERS => {
-                let why = "the function died of this again and again: report it, and replay it with a later version";
-                self.give_up_rest(&mut passage, Reason::Crashed, why).await;
+            None => {
+                self.give_up_rest(&mut passage, Reason::Crashed, CRASHED).await;
                 Ok(Reading::Ended)
             }
-            Ok(chunks) => self.pass(decoder, chunks, &mut passage, ticket).await,
-            Err(error) => Err(error),
+            Some(Ok(chunks)) => self.pass(decoder, chunks, &mut passage, ticket).await,
+            Some(Err(error)) => Err(error),
         };
         passage.tally.objects += 1;
         let outcome = self.settle(read, &mut passage).await;
@@ -158,7 +170,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Waits for all that is in flight, and gives back what is held for records that were not sent.
-    pub(super) async fn land_all(&self, passage: &mut Passage) {
+    pub(super) async fn land_all(&self, passage: &mut Passage<'_>) {
         while let Some(Ok((load, delivered))) = passage.flights.join_next().await {
             self.land(load, delivered, passage).await;
         }
@@ -169,14 +181,15 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         }
     }
 
-    /// Settles what an upload left: failures and spoilt records become letters, or they must come again.
-    pub(super) async fn land(&self, mut load: Load, mut delivered: Delivered, passage: &mut Passage) {
+    /// Settles what an upload left: failures and spoilt records become letters, or are retried.
+    pub(super) async fn land(&self, mut load: Load, mut delivered: Delivered, passage: &mut Passage<'_>) {
         passage.tally.add(std::mem::take(&mut delivered.tally));
         let (mut letters, mut about, mut again) = (Vec::new(), Vec::new(), Vec::new());
         for failed in &delivered.failed {
             let records = failed.records.clone();
             let subject = passage.part(records.start, Some(records.end));
-            match letter_about(failed, passage.table(), subject, passage.attempt, &mut passage.tally) {
+            let judged = passage.patience.judge(failed.error.disposition(), &mut passage.tally);
+            match letter_about(failed, passage.table(), subject, judged) {
                 Ok(letter) => {
                     letters.push(letter);
                     about.push(records);
@@ -198,16 +211,28 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             });
             about.push(spoilt.from_record..spoilt.until_record.unwrap_or(u64::MAX));
         }
-        for (records, sent) in about.into_iter().zip(self.send_letters(&letters, &mut passage.tally).await) {
-            match sent {
-                Ok(id) => passage.wrote(&id),
-                Err(failure) => {
-                    passage.again = Some(failure);
-                    again.push(records);
+        let failed = [about.as_slice(), &again].concat();
+        passage.settle(&load, &delivered, load.sound_parts(&failed));
+        passage.saw_load(&load);
+        if !letters.is_empty() {
+            // The queue may take its time: what Sentinel took is written down before.
+            let sent = match self.write_checkpoint(passage).await {
+                Ok(()) => self.send_letters(&letters, passage.attempt, &mut passage.tally).await,
+                // Whoever took it over writes them.
+                Err(failure) => vec![Err(failure); letters.len()],
+            };
+            for (records, sent) in about.into_iter().zip(sent) {
+                match sent {
+                    Ok(id) => passage.wrote(&id),
+                    Err(failure) => {
+                        passage.again = Some(failure);
+                        again.push(records);
+                    }
                 }
             }
+            passage.settle(&load, &delivered, load.given_up_parts(&failed, &again));
         }
-        for (record, finding) in &mut load.findings {
+        let findings = load.findings.iter_mut().map(async |(record, finding)| {
             let settled = finding.entry.settled.clone();
             // Without this the finding is sent again through its other door: a double, not a loss.
             let _ = if again.iter().any(|range| range.contains(record)) {
@@ -215,27 +240,30 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             } else {
                 self.deliver(finding, &Settled::up_to(1), None).await
             };
-        }
-        passage.settle(&load, &delivered, &again);
+        });
+        stream::iter(findings).buffer_unordered(CLAIMED_AT_ONCE).collect::<()>().await;
         if passage.again.is_none() && passage.is_checkpoint_due() {
-            match self.checkpoint(&mut passage.hold, &passage.settled).await {
-                Ok(()) => passage.settled_since_checkpoint = 0,
-                Err(again) => passage.again = Some(again),
-            }
+            passage.again = self.write_checkpoint(passage).await.err();
         }
+    }
+
+    async fn write_checkpoint(&self, passage: &mut Passage<'_>) -> Result<(), ComeAgain> {
+        self.checkpoint(passage.hold, &passage.settled).await?;
+        passage.settled_since_checkpoint = 0;
+        Ok(())
     }
 
     /// Ends the passage: delivered, to go on, or to come again.
     async fn settle(
         &self,
         read: Result<Reading, ReadError>,
-        passage: &mut Passage,
+        passage: &mut Passage<'_>,
     ) -> Result<Outcome, ComeAgain> {
         self.land_all(passage).await;
         match read {
             Ok(Reading::Late) if passage.again.is_none() => return self.stop(passage).await,
             Ok(_) => {}
-            Err(error) => match passage.attempt.leaves_again(error.disposition(), &mut passage.tally) {
+            Err(error) => match passage.patience.judge(error.disposition(), &mut passage.tally) {
                 Ok(after) => {
                     passage.again.get_or_insert(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
                 }
@@ -249,43 +277,43 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Time is up: the rest goes on in another invocation.
-    async fn stop(&self, passage: &mut Passage) -> Result<Outcome, ComeAgain> {
+    async fn stop(&self, passage: &mut Passage<'_>) -> Result<Outcome, ComeAgain> {
         if passage.has_moved {
-            self.release(&mut passage.hold, &passage.settled).await?;
+            self.release(passage.hold, &passage.settled).await?;
             return match passage.letter {
                 None => Ok(Outcome::GoesOn(passage.rest())),
                 // A task could not say that it is a letter's: the letter itself comes again.
-                Some(_) => Err(ComeAgain { after: Some(Duration::ZERO), ..ComeAgain::new("time is up") }),
+                Some(_) => Err(ComeAgain::soon("time is up, the rest of a letter is to be continued")),
             };
         }
         let why = "time was up before anything was settled: give the function more memory or time";
-        if passage.attempt.is_out_of_patience() {
+        passage.again = passage.excuse(why);
+        if passage.again.is_none() {
             self.give_up_rest(passage, Reason::Exhausted, why).await;
-        } else {
-            passage.again = Some(ComeAgain::new(why));
         }
         self.end(passage).await
     }
 
     /// Writes down in the ledger how it ended: delivered, or to come again.
-    async fn end(&self, passage: &mut Passage) -> Result<Outcome, ComeAgain> {
+    async fn end(&self, passage: &mut Passage<'_>) -> Result<Outcome, ComeAgain> {
         if let Some(again) = passage.again.take() {
-            if let Err(failure) = self.release(&mut passage.hold, &passage.settled).await {
+            passage.patience.count_in(&mut passage.hold.entry);
+            if let Err(failure) = self.release(passage.hold, &passage.settled).await {
                 warn!(why = failure.why, "what is held could not be released; its lease runs out");
             }
             return Err(again);
         }
         if passage.failed_alike {
             // The letter stands as it stood, and can be replayed as before.
-            self.release(&mut passage.hold, &Settled::up_to(passage.task.from_record)).await?;
+            self.release(passage.hold, &Settled::up_to(passage.task.from_record)).await?;
         } else {
-            self.deliver(&mut passage.hold, &passage.settled, passage.content.take()).await?;
+            self.deliver(passage.hold, &passage.settled, passage.content.take()).await?;
         }
         Ok(Outcome::Done)
     }
 
     /// Writes a letter for all that is not settled.
-    async fn give_up_rest(&self, passage: &mut Passage, reason: Reason, why: &str) {
+    async fn give_up_rest(&self, passage: &mut Passage<'_>, reason: Reason, why: &str) {
         let letter = DeadLetter {
             reason,
             message: why.to_owned(),
@@ -293,7 +321,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             table: passage.table.map(Table::name),
             subject: Subject::Task(passage.rest()),
         };
-        match self.send_letter(letter, &mut passage.tally).await {
+        match self.send_letter(letter, passage.attempt, &mut passage.tally).await {
             Ok(id) => passage.wrote(&id),
             Err(again) => passage.again = Some(again),
         }

@@ -1,23 +1,26 @@
 //! One object on its way: what was read of it, what is in flight, what is settled.
 
-use std::ops::Range;
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
+use std::ops::Range;
 use tokio::task::JoinSet;
 
 use super::deliver::Delivered;
 use super::hold::Hold;
+use super::patience::Patience;
 use super::station::Flight;
 use super::{Attempt, ComeAgain};
 use crate::batch::{Batch, Batcher, RowTooLarge};
 use crate::decode::{DecodeError, Flaw};
-use crate::delivery::{Content, Counts, Settled};
+use crate::delivery::{Content, Counts, Key, Settled};
 use crate::failure::{Reason, Subject};
 use crate::record::RowFacts;
 use crate::report::{TableTally, Tally};
 use crate::table::{PlainMapper, Table};
 use crate::task::Task;
+
+/// Findings that are claimed at once, and the bytes of them that are held meanwhile.
+pub(super) const CLAIMED_AT_ONCE: usize = 32;
+const MOST_UNCLAIMED_BYTES: usize = 256 * 1024;
 
 /// A checkpoint is written after so many batches: each costs a write to the ledger, and after a crash what came since
 /// is sent again.
@@ -65,28 +68,26 @@ impl Load {
         self
     }
 
-    /// The parts of the span that are settled: all but the ranges that come again.
-    fn settled_parts(&self, again: &[Range<u64>]) -> Vec<Range<u64>> {
-        if again.is_empty() {
-            return vec![self.span.clone()];
+    /// The parts of the span in which nothing failed.
+    pub(super) fn sound_parts(&self, failed: &[Range<u64>]) -> Vec<Range<u64>> {
+        outside(self.span.clone(), failed)
+    }
+
+    /// The parts that failed and are not retried. Where nothing behind the span can be read, an empty part at its end
+    /// stands for that.
+    pub(super) fn given_up_parts(&self, failed: &[Range<u64>], again: &[Range<u64>]) -> Vec<Range<u64>> {
+        let unsound = outside(self.span.clone(), &self.sound_parts(failed));
+        let mut given_up: Vec<_> = unsound.into_iter().flat_map(|part| outside(part, again)).collect();
+        let is_rest = |range: &Range<u64>| range.start == self.span.end && range.end == u64::MAX;
+        if failed.iter().any(is_rest) && !again.iter().any(is_rest) {
+            given_up.push(self.span.end..self.span.end);
         }
-        let mut again = again.to_vec();
-        again.sort_by_key(|range| range.start);
-        let mut start = self.span.start;
-        let mut parts = Vec::new();
-        for range in again {
-            parts.push(start..range.start.min(self.span.end));
-            start = start.max(range.end);
-        }
-        parts.push(start..self.span.end);
-        parts.retain(|part| !part.is_empty());
-        parts
+        given_up
     }
 
     /// What became of a part.
     fn counts(&self, part: &Range<u64>, delivered: &Delivered) -> Counts {
-        // What can't be read begins where the span ends.
-        let is_in = |record: u64| part.contains(&record) || (record == self.span.end && part.end == record);
+        let is_in = |record: u64| part.contains(&record) || (part.is_empty() && part.start == record);
         let rows =
             delivered.taken.iter().filter(|(records, _)| is_in(records.start)).map(|(_, rows)| rows).sum();
         let failed = delivered.failed.iter().filter(|failed| is_in(failed.records.start));
@@ -98,14 +99,52 @@ impl Load {
     }
 }
 
+/// What is left of a span without these ranges.
+fn outside(span: Range<u64>, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut ranges = ranges.to_vec();
+    ranges.sort_by_key(|range| range.start);
+    let (mut start, mut parts) = (span.start, Vec::new());
+    for range in ranges {
+        parts.push(start..range.start.min(span.end));
+        start = start.max(range.end);
+    }
+    parts.push(start..span.end);
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Findings that were read and are not claimed yet.
+#[derive(Default)]
+pub(super) struct Unclaimed {
+    pub(super) findings: Vec<(u64, Key, Vec<u8>)>,
+    bytes: usize,
+}
+
+impl Unclaimed {
+    /// Whether another finding of that key must wait until these are claimed.
+    pub(super) fn is_full_for(&self, key: &Key) -> bool {
+        self.findings.len() >= CLAIMED_AT_ONCE
+            || self.bytes >= MOST_UNCLAIMED_BYTES
+            || self.findings.iter().any(|(_, other, _)| other == key)
+    }
+
+    pub(super) fn push(&mut self, index: u64, key: Key, json: &[u8]) {
+        self.bytes += json.len();
+        self.findings.push((index, key, json.to_vec()));
+    }
+}
+
 /// One object on its way.
-pub(super) struct Passage {
+pub(super) struct Passage<'h> {
     pub(super) task: Task,
     /// The letter that is replayed, if one is.
     pub(super) letter: Option<String>,
     pub(super) table: Option<Table>,
-    pub(super) hold: Hold,
+    pub(super) hold: &'h mut Hold,
     pub(super) attempt: Attempt,
+    pub(super) patience: Patience,
+    /// Whether it had time enough to be blamed for making no progress.
+    had_turn: bool,
     pub(super) settled: Settled,
     pub(super) flights: JoinSet<(Load, Delivered)>,
     /// What the object held, once it was read to its end.
@@ -119,6 +158,7 @@ pub(super) struct Passage {
     /// The replayed letter has been written once more.
     pub(super) failed_alike: bool,
     pub(super) tally: Tally,
+    pub(super) unclaimed: Unclaimed,
     /// A batch that has become full.
     pub(super) full: Option<(Load, Batch)>,
     batcher: Batcher,
@@ -129,12 +169,12 @@ pub(super) struct Passage {
     now: Timestamp,
 }
 
-impl Passage {
+impl<'h> Passage<'h> {
     pub(super) fn new(
         task: Task,
         letter: Option<&str>,
         table: Option<Table>,
-        hold: Hold,
+        hold: &'h mut Hold,
         attempt: Attempt,
         batcher: Batcher,
     ) -> Self {
@@ -144,6 +184,8 @@ impl Passage {
             letter: letter.map(str::to_owned),
             table,
             settled: hold.entry.settled.clone(),
+            patience: Patience::new(attempt, &hold.entry),
+            had_turn: attempt.leaves_a_turn(),
             hold,
             attempt,
             flights: JoinSet::new(),
@@ -155,6 +197,7 @@ impl Passage {
             tally: Tally::default(),
             batcher,
             filling: Load { span: start..start, ..Load::default() },
+            unclaimed: Unclaimed::default(),
             full: None,
             plain: None,
             row: Vec::new(),
@@ -180,7 +223,7 @@ impl Passage {
 
     /// Whether reading has to stop.
     pub(super) fn is_late(&self) -> bool {
-        !self.attempt.reads_until.leaves(Instant::now(), Duration::ZERO)
+        self.attempt.is_late()
     }
 
     /// Whether a record is neither settled before nor behind the range.
@@ -313,18 +356,30 @@ impl Passage {
         std::mem::take(&mut self.filling.findings)
     }
 
-    /// Notes what is settled of a load: all but the records that come again.
-    pub(super) fn settle(&mut self, load: &Load, delivered: &Delivered, again: &[Range<u64>]) {
+    /// Notes parts of a load as settled.
+    pub(super) fn settle(&mut self, load: &Load, delivered: &Delivered, parts: Vec<Range<u64>>) {
         let before = self.settled.next_record;
-        for part in load.settled_parts(again) {
+        for part in parts {
             // Where nothing is remembered, only the task's first record tells the next worker.
             self.has_moved |= !part.is_empty() && self.hold.is_remembered();
             let counts = load.counts(&part, delivered);
             self.settled.settle(part, counts);
         }
+        self.has_moved |= self.settled.next_record > before;
+    }
+
+    /// Notes that a load has landed.
+    pub(super) fn saw_load(&mut self, load: &Load) {
         self.settled.saw(load.oldest, load.newest);
         self.settled_since_checkpoint += 1;
-        self.has_moved |= self.settled.next_record > before;
+    }
+
+    /// Why it is retried, where no progress was made in time; none if that has happened too often.
+    pub(super) fn excuse(&mut self, why: &str) -> Option<ComeAgain> {
+        if !self.had_turn {
+            return Some(ComeAgain::soon("time was up before it had its turn"));
+        }
+        self.patience.is_left(Reason::Exhausted).then(|| ComeAgain::new(why))
     }
 
     /// Batches that no checkpoint covers; none where none is written.

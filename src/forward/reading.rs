@@ -1,17 +1,17 @@
 //! Reads one object: its records go into batches, and each batch that is full goes out while the rest is read.
 
+use futures_util::{StreamExt, stream};
 use tokio::time::timeout_at;
 
+use super::Forwarder;
 use super::deliver::Delivered;
 use super::event::finding_key;
-use super::hold::Hold;
-use super::passage::{Load, Passage};
+use super::passage::{CLAIMED_AT_ONCE, Load, Passage};
 use super::station::Ticket;
-use super::{ComeAgain, Forwarder};
 use crate::aws::{Chunks, Ledger, ObjectReader, Queue, ReadError};
 use crate::batch::Batch;
 use crate::decode::{Decoder, Step};
-use crate::delivery::Content;
+use crate::delivery::{Content, Key};
 use crate::sentinel::LogSink;
 use crate::table::Table;
 
@@ -28,27 +28,22 @@ pub(super) enum Reading {
     InVain,
 }
 
-/// Whether a finding came through another door before.
-enum Door {
-    /// No, and so it is held, where it has an id.
-    First(Option<Box<Hold>>),
-    Second,
-}
-
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Reads to the end, or to where it can't or shan't go on, and sends what was read.
     pub(super) async fn pass(
         &self,
         mut decoder: Decoder,
         chunks: O::Chunks,
-        passage: &mut Passage,
+        passage: &mut Passage<'_>,
         mut ticket: Ticket<'_, S>,
     ) -> Result<Reading, ReadError> {
         let reading = self.read(&mut decoder, chunks, passage, &mut ticket).await;
         if matches!(reading, Ok(Reading::InVain)) {
             return reading;
         }
-        match passage.take_last(decoder.next_index()) {
+        // Findings that nobody has claimed yet are left to whoever goes on.
+        let end = passage.unclaimed.findings.first().map_or(decoder.next_index(), |(index, ..)| *index);
+        match passage.take_last(end) {
             (load, Some(batch)) => {
                 let flight = ticket.board(passage.table(), batch, passage.attempt.deadline).await;
                 passage.fly(load, flight);
@@ -69,14 +64,31 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         &self,
         decoder: &mut Decoder,
         mut chunks: O::Chunks,
-        passage: &mut Passage,
+        passage: &mut Passage<'_>,
         ticket: &mut Ticket<'_, S>,
     ) -> Result<Reading, ReadError> {
         loop {
             if passage.again.is_some() {
                 return Ok(Reading::InVain);
             }
-            match decoder.next_or_taken(|index, text| passage.take_plain(index, text)) {
+            let step = decoder.next_or_taken(|index, text| passage.take_plain(index, text));
+            let finding = match &step {
+                Ok(Step::Record(record)) => self.key_of(record.index, record.json, passage),
+                _ => None,
+            };
+            // Whatever else comes must not overtake the findings that were read before it.
+            let claims = !passage.unclaimed.findings.is_empty()
+                && match &finding {
+                    Some(key) => passage.unclaimed.is_full_for(key),
+                    None => !matches!(step, Ok(Step::Starved)),
+                };
+            if claims {
+                self.claim_findings(passage, ticket).await;
+                if passage.again.is_some() {
+                    return Ok(Reading::InVain);
+                }
+            }
+            match step {
                 Ok(Step::Taken) => {}
                 Ok(Step::Record(record)) => {
                     let (index, json) = (record.index, record.json);
@@ -87,18 +99,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     if !passage.is_wanted(index) {
                         continue;
                     }
-                    let table = passage.table();
-                    let mut door = self.claim_finding(table, json, passage).await;
-                    if door.is_err() {
-                        // It may be held by this very file, which names it twice: with that settled, it shows.
-                        self.finish(index, passage, ticket).await;
-                        self.land_all(passage).await;
-                        door = self.claim_finding(table, json, passage).await;
-                    }
-                    match door {
-                        Ok(Door::First(finding)) => passage.take(table, index, json, finding),
-                        Ok(Door::Second) => passage.skip_duplicate(table, index),
-                        Err(again) => passage.again = Some(again),
+                    match finding {
+                        Some(key) => passage.unclaimed.push(index, key, json),
+                        None => passage.take(passage.table(), index, json, None),
                     }
                 }
                 Ok(Step::Flawed { index, flaw }) => {
@@ -140,26 +143,59 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                 if passage.is_late() {
                     return Ok(Reading::Late);
                 }
+            } else if claims && passage.is_late() {
+                return Ok(Reading::Late);
             }
         }
     }
 
-    /// Claims the finding that a record is. A letter is replayed whatever came.
-    async fn claim_finding(&self, table: Table, json: &[u8], passage: &Passage) -> Result<Door, ComeAgain> {
-        if table != Table::AwsGuardDuty || self.ledger.is_none() || passage.letter.is_some() {
-            return Ok(Door::First(None));
+    /// The key of the finding that a record is, if it is to be claimed. A letter is replayed whatever came.
+    fn key_of(&self, index: u64, json: &[u8], passage: &Passage<'_>) -> Option<Key> {
+        let is_finding = passage.table() == Table::AwsGuardDuty && passage.letter.is_none();
+        let is_claimed = is_finding
+            && self.ledger.is_some()
+            && passage.is_wanted(index)
+            && passage.settled.span_from(index).is_none();
+        is_claimed.then(|| finding_key(std::str::from_utf8(json).ok()?)).flatten()
+    }
+
+    /// Claims the findings that were read, all at once, and takes those that came through no other door. One that can't
+    /// be claimed stops the reading.
+    async fn claim_findings(&self, passage: &mut Passage<'_>, ticket: &mut Ticket<'_, S>) {
+        let findings = std::mem::take(&mut passage.unclaimed).findings;
+        let attempt = passage.attempt;
+        let claims = findings.iter().map(|(_, key, _)| self.claim(Some(key.clone()), 0, attempt));
+        let claims = stream::iter(claims).buffered(CLAIMED_AT_ONCE).collect::<Vec<_>>().await;
+        let table = passage.table();
+        for ((index, key, json), mut claim) in findings.into_iter().zip(claims) {
+            if claim.is_err() && passage.again.is_none() {
+                // It may be held by this very file, which names it twice: with that settled, it shows.
+                self.finish(index, passage, ticket).await;
+                self.land_all(passage).await;
+                claim = self.claim(Some(key), 0, attempt).await;
+            }
+            match claim {
+                // Nothing before it may be left out.
+                Ok(Some(mut finding)) if passage.again.is_some() => {
+                    let settled = finding.entry.settled.clone();
+                    // If this fails, its lease runs out.
+                    let _ = self.release(&mut finding, &settled).await;
+                }
+                Ok(Some(finding)) => passage.take(table, index, &json, Some(Box::new(finding))),
+                Ok(None) if passage.again.is_none() => passage.skip_duplicate(table, index),
+                Ok(None) => {}
+                Err(again) => {
+                    passage.again.get_or_insert(again);
+                }
+            }
+            if let Some((load, batch)) = passage.full.take() {
+                self.launch(load, batch, passage, ticket).await;
+            }
         }
-        let Some(key) = std::str::from_utf8(json).ok().and_then(finding_key) else {
-            return Ok(Door::First(None));
-        };
-        Ok(match self.claim(Some(key), 0, passage.attempt).await? {
-            Some(hold) => Door::First(Some(Box::new(hold))),
-            None => Door::Second,
-        })
     }
 
     /// Sends a batch on its way as soon as there is room in flight; reading waits for that.
-    async fn launch(&self, load: Load, batch: Batch, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
+    async fn launch(&self, load: Load, batch: Batch, passage: &mut Passage<'_>, ticket: &mut Ticket<'_, S>) {
         let flight = ticket.launch(passage.table(), batch, passage.attempt.deadline).await;
         passage.fly(load, flight);
         while let Some(Ok((load, delivered))) = passage.flights.try_join_next() {
@@ -172,7 +208,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Passes over what was settled beyond a gap, if it begins with this record; what comes before it goes out.
-    async fn pass_over_settled(&self, index: u64, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
+    async fn pass_over_settled(&self, index: u64, passage: &mut Passage<'_>, ticket: &mut Ticket<'_, S>) {
         if let Some(end) = passage.settled.span_from(index) {
             self.finish(index, passage, ticket).await;
             passage.pass_over(end);
@@ -180,7 +216,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     }
 
     /// Sends what was read so far, and settles what comes after it without a batch.
-    async fn finish(&self, next_index: u64, passage: &mut Passage, ticket: &mut Ticket<'_, S>) {
+    async fn finish(&self, next_index: u64, passage: &mut Passage<'_>, ticket: &mut Ticket<'_, S>) {
         match passage.take_last(next_index) {
             (load, Some(batch)) => self.launch(load, batch, passage, ticket).await,
             (load, None) => self.land(load, Delivered::default(), passage).await,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use super::deliver::deliver;
+use super::patience::Patience;
 use super::{Attempt, Checks, ComeAgain, Forwarder};
 use crate::aws::{Ledger, ObjectReader, Queue};
 use crate::delivery::{Key, Settled};
@@ -36,6 +37,9 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             Ok(Some(hold)) => hold,
             Ok(None) => return,
             Err(again) => {
+                if let Some(reason) = again.action {
+                    tally.count_action(reason);
+                }
                 warn!(why = again.why, "a watch is left to the next one");
                 tally.ignored += 1;
                 return;
@@ -65,11 +69,11 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             .silence(now, attempt.reads_until)
             .await
             .map_err(|error| leave(attempt, error.disposition(), error.to_string(), tally))?;
+        checks.notary.queue(&unannounced).await.map_err(|error| ComeAgain::because(&error))?;
         for task in &unannounced {
             let (bucket, key) = (&task.object.bucket, &task.object.key);
             warn!(bucket, key, "nobody has announced a digest: it is on the work queue now");
         }
-        checks.notary.queue(&unannounced).await.map_err(|error| ComeAgain::because(&error))?;
         tally.continuations += unannounced.len() as u64;
         if checks.sends_rows {
             self.tell_silence(&chains, now, attempt, tally).await?;
@@ -110,7 +114,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             tally.add(delivered.tally);
             for failed in delivered.failed {
                 let error = failed.error;
-                if let Ok(after) = attempt.leaves_again(error.disposition(), tally) {
+                if let Ok(after) = Patience::of_none(attempt).judge(error.disposition(), tally) {
                     return Err(ComeAgain { after, ..ComeAgain::new(error.to_string()) });
                 }
                 warn!(%error, table = table.name(), "a row of an overdue digest was not taken; the log has it");
@@ -135,6 +139,6 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
 /// Counts what an operator must mend.
 fn leave(attempt: Attempt, disposition: Disposition, why: String, tally: &mut Tally) -> ComeAgain {
     // What can't be mended is told by the alarm that no watch is kept.
-    let after = attempt.leaves_again(disposition, tally).unwrap_or_default();
+    let after = Patience::of_none(attempt).judge(disposition, tally).unwrap_or_default();
     ComeAgain { after, ..ComeAgain::new(why) }
 }

@@ -7,6 +7,7 @@ mod eventbridge;
 mod job;
 mod s3;
 
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -69,6 +70,8 @@ pub struct Message {
     pub id: String,
     /// How often it has been received, this time included.
     pub receives: u32,
+    /// When it was sent.
+    pub sent_at: Option<Timestamp>,
     /// By which its visibility is changed.
     pub receipt: String,
     /// The queue's ARN.
@@ -97,6 +100,28 @@ impl Item {
     /// An object that was announced.
     const fn object(task: Task) -> Self {
         Self::Object { task, letter: None }
+    }
+
+    /// The letter that is replayed, if one is.
+    #[must_use]
+    pub fn letter(&self) -> Option<&str> {
+        match self {
+            Self::Object { letter, .. } | Self::Event { letter, .. } | Self::Unknown { letter, .. } => {
+                letter.as_deref()
+            }
+            Self::Watch(_) | Self::Ignored(_) => None,
+        }
+    }
+
+    /// The message that asks for the item alone; none if only the letter that it comes out of does.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        match self {
+            _ if self.letter().is_some() => None,
+            Self::Object { task, .. } => Some(task.to_json()),
+            Self::Event { event, .. } | Self::Unknown { event, .. } => Some(event.get().to_owned()),
+            Self::Watch(_) | Self::Ignored(_) => None,
+        }
     }
 
     /// Notes that the item comes out of a letter.
@@ -137,13 +162,16 @@ fn message(record: &str) -> Message {
     let [id, receipt, queue_arn, body, attributes] =
         json::pick(record, ["messageId", "receiptHandle", "eventSourceARN", "body", "attributes"])
             .unwrap_or_default();
-    let receives = attributes
-        .and_then(|attributes| json::pick(attributes, ["ApproximateReceiveCount"]).ok()?[0])
-        .and_then(|count| json::string(count)?.parse().ok())
-        .unwrap_or(1);
+    let [receives, sent_at] = attributes
+        .and_then(|attributes| json::pick(attributes, ["ApproximateReceiveCount", "SentTimestamp"]).ok())
+        .unwrap_or_default()
+        .map(|number| json::string(number?)?.parse::<i64>().ok());
+    let receives = receives.and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    let sent_at = sent_at.and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok());
     let mut items = Vec::new();
     open_text(body, record, 0, &mut items);
-    Message { id: string(id), receives, receipt: string(receipt), queue_arn: string(queue_arn), items }
+    let (id, receipt, queue_arn) = (string(id), string(receipt), string(queue_arn));
+    Message { id, receives, sent_at, receipt, queue_arn, items }
 }
 
 /// Opens the JSON that a member holds as text.

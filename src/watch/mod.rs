@@ -143,17 +143,13 @@ impl<G: Findings, N: Notes, Q: Queue> FindingWatch<G, N, Q> {
     async fn bring(&self, due: Vec<Told>) -> Result<u64, WatchError> {
         let keys: Vec<Key> = due.iter().map(|told| told.key.clone()).collect();
         let entries = self.notes.entries(&keys).await?;
-        let missing = due.into_iter().filter(|told| !entries.contains_key(told.key.as_str()));
-        let bodies: Vec<String> = missing
-            .map(|told| {
-                warn!(
-                    finding = told.key.as_str(),
-                    "nobody has brought a finding: it is on the work queue now"
-                );
-                event(&told.finding)
-            })
-            .collect();
+        let missing: Vec<_> =
+            due.into_iter().filter(|told| !entries.contains_key(told.key.as_str())).collect();
+        let bodies: Vec<String> = missing.iter().map(|told| event(&told.finding)).collect();
         self.work_queue.send_all(&bodies).await.into_iter().collect::<Result<(), _>>()?;
+        for told in &missing {
+            warn!(finding = told.key.as_str(), "nobody has brought a finding: it is on the work queue now");
+        }
         Ok(bodies.len() as u64)
     }
 }

@@ -24,9 +24,17 @@ class Stored:
     content: bytes
     # Status, code and message of the answer, if it is refused.
     refusal: tuple[int, str, str] | None = None
+    refusal_headers: dict[str, str] = field(default_factory=dict)
     # No body that begins before this byte goes beyond it, as often as `breaks` says.
     breaks_at: int = 0
     breaks: int = 0
+    # Bytes after which every body breaks off.
+    breaks_every: int = 0
+    # Answer a Range with the whole object, or from so many bytes before it.
+    ignores_range: bool = False
+    range_shift: int = 0
+    # As a bucket whose versioning is suspended has it.
+    version_id: str | None = None
     # What takes its place after the first answer.
     successor: bytes | None = None
     ranges: list[str | None] = field(default_factory=list)
@@ -81,18 +89,22 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "NoSuchKey", "The specified key does not exist.")
         stored.ranges.append(self.headers.get("Range"))
         if stored.refusal:
-            return self._refuse(*stored.refusal)
+            return self._refuse(*stored.refusal, stored.refusal_headers)
         if self.headers.get("If-Match", stored.etag) != stored.etag:
             return self._refuse(412, "PreconditionFailed", "At least one of the pre-conditions did not hold")
         return self._send(stored)
 
     def _send(self, stored: Stored) -> None:
-        first = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        asked = None if stored.ignores_range else self.headers.get("Range")
+        first = int((asked or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        first = max(0, first - stored.range_shift)
         size, etag = len(stored.content), stored.etag
         end = size
         if stored.breaks and first <= stored.breaks_at:
             stored.breaks -= 1
             end = stored.breaks_at
+        if stored.breaks_every:
+            end = min(end, first + stored.breaks_every)
         body = stored.content[first:end]
         if stored.successor is not None:
             stored.content, stored.successor = stored.successor, None
@@ -100,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
         if first:
             self.send_header("Content-Range", f"bytes {first}-{size - 1}/{size}")
         self.send_header("ETag", etag)
+        if stored.version_id:
+            self.send_header("x-amz-version-id", stored.version_id)
         self.send_header("Content-Length", str(size - first))
         self.end_headers()
         self.wfile.write(body)

@@ -4,6 +4,7 @@ import gzip
 import json
 from typing import Any
 
+from conftest import Start, batch
 from local import trail
 from local.processes import wait_for
 from local.run import counts
@@ -58,6 +59,18 @@ def test_an_object_that_is_gone_becomes_a_letter(stack: Stack) -> None:
     stack.send_work(json.dumps(task))
     (letter,) = letters(stack)
     assert letter["reason"] == "NotFound"
+
+
+def test_the_log_names_the_object_that_a_letter_is_about(stack: Stack, start: Start) -> None:
+    key = trail.key("named-in-the-log")
+    task = {"schema": "sentinel-forwarder/task/1", "object": {"bucket": "somebody-elses", "key": key}, "from_record": 3}
+    function = start()
+    assert function.invoke(batch(json.dumps(task))).body == {"batchItemFailures": []}
+    (line,) = [line for line in function.log().splitlines() if '"ERROR"' in line]
+    assert line.count('"message":') == 1
+    fields = json.loads(line)["fields"]
+    assert (fields["bucket"], fields["key"], fields["from_record"]) == ("somebody-elses", key, 3)
+    assert fields["reason"] == "AccessDenied" and "ALLOWED_BUCKETS" in fields["why"]
 
 
 def test_an_object_of_another_bucket_is_never_read(stack: Stack) -> None:

@@ -24,8 +24,9 @@ from storage import Storage
 BAD, GOOD, AFTER = trail.key("bad"), trail.key("good"), trail.key("after")
 GOOD_NUMBERS, AFTER_NUMBER = [901, 902], 903
 MOST_BYTES = 64 * 1024 * 1024
-# From this receipt on, what an operator should have mended becomes a letter.
-LAST_RECEIPT = 10
+# With so many attempts that failed for it, what an operator should have mended becomes a letter.
+MOST_FAILED_ATTEMPTS = 10
+LATE_RECEIPT = 10
 
 Put = Callable[[str, bytes], Any]
 # Reason, from_record, until_record.
@@ -532,11 +533,12 @@ def test_an_object_that_is_denied_comes_again_and_is_one_letter_in_the_end(
 ) -> None:
     storage.put(BAD, b"", refusal=DENIED[name])
     function = start(AWS_ENDPOINT_URL_S3=storage.url)
-    for receives in (1, LAST_RECEIPT - 1):
-        answer = function.invoke(batch(notification(BAD), receives=receives))
+    for _ in range(MOST_FAILED_ATTEMPTS - 1):
+        # An outage before it has used up any number of receives.
+        answer = function.invoke(batch(notification(BAD), receives=60))
         assert answer.body == {"batchItemFailures": [{"itemIdentifier": "0"}]}
         assert stack.depth("DeadLetterQueueUrl") == 0
-    landed = forward(stack, function, storage.put, receives=LAST_RECEIPT)
+    landed = forward(stack, function, storage.put, receives=60)
     assert (landed.numbers, landed.letters, landed.comes_again) == ([], [("AccessDenied", 0, None)], False)
 
 
@@ -556,7 +558,7 @@ def test_an_object_comes_again_without_a_letter_while_s3_is_down(
     stack: Stack, start: Start, storage: Storage
 ) -> None:
     storage.put(BAD, b"", refusal=(503, "SlowDown", "Please reduce your request rate."))
-    landed = forward(stack, start(AWS_ENDPOINT_URL_S3=storage.url), storage.put, receives=LAST_RECEIPT)
+    landed = forward(stack, start(AWS_ENDPOINT_URL_S3=storage.url), storage.put, receives=LATE_RECEIPT)
     assert (landed.numbers, landed.letters, landed.comes_again) == ([], [], True)
 
 
@@ -570,17 +572,104 @@ def test_a_body_that_breaks_off_is_read_on_from_there(stack: Stack, start: Start
     assert stored.ranges == [None, f"bytes={middle}-"]
 
 
+def test_a_body_that_breaks_off_again_and_again_is_read_as_long_as_it_moves_on(
+    stack: Stack, start: Start, storage: Storage
+) -> None:
+    content = long(400)
+    stored = storage.put(BAD, content, breaks_every=len(content) // 20)
+    landed = forward(stack, start(AWS_ENDPOINT_URL_S3=storage.url), storage.put)
+    assert landed.numbers == list(range(1, 401))
+    assert (landed.letters, landed.comes_again) == ([], False)
+    assert len(stored.ranges) > 20
+
+
+@pytest.mark.parametrize("answer", ["ignores_range", "range_shift"])
+def test_a_range_that_is_answered_with_other_bytes_splices_nothing(
+    stack: Stack, start: Start, storage: Storage, answer: str
+) -> None:
+    content = long(200)
+    stored = storage.put(BAD, content, breaks_at=len(content) // 2, breaks=1, **{answer: 7})
+    function = start(AWS_ENDPOINT_URL_S3=storage.url)
+    landed = forward(stack, function, storage.put)
+    assert (landed.letters, landed.comes_again) == ([], True)
+    stored.ignores_range, stored.range_shift = False, 0
+    assert function.invoke(batch(notification(BAD), receives=2)).body == {"batchItemFailures": []}
+    assert sorted(bad_numbers(stack)) == list(range(1, 201)), "each once"
+
+
+def test_version_null_is_no_pin_so_its_successor_is_not_delivered_in_its_place(
+    stack: Stack, start: Start, storage: Storage
+) -> None:
+    announced = storage.put(BAD, trail.file(1), version_id="null")
+    message = announcement(versionId="null", eTag=announced.etag.strip('"'))
+    storage.put(BAD, trail.file(2), version_id="null")
+    function = start(AWS_ENDPOINT_URL_S3=storage.url)
+    landed = forward(stack, function, storage.put, message)
+    assert (landed.numbers, landed.letters, landed.comes_again) == ([], [("NotFound", 0, None)], False)
+    # What took its place has an announcement of its own.
+    successor = announcement(versionId="null", eTag=storage.objects[BAD].etag.strip('"'))
+    assert function.invoke(batch(successor)).body == {"batchItemFailures": []}
+    assert bad_numbers(stack) == [2]
+
+
+def test_an_object_of_version_null_that_is_replaced_while_it_is_read_is_not_spliced(
+    stack: Stack, start: Start, storage: Storage
+) -> None:
+    content = long(200)
+    middle = len(content) // 2
+    stored = storage.put(BAD, content, breaks_at=middle, breaks=1, successor=long(300), version_id="null")
+    message = announcement(versionId="null", eTag=stored.etag.strip('"'))
+    landed = forward(stack, start(AWS_ENDPOINT_URL_S3=storage.url), storage.put, message)
+    whole = whole_records(content[:middle])
+    assert landed.numbers == list(range(1, whole + 1))
+    assert (landed.letters, landed.comes_again) == ([("NotFound", whole, None)], False)
+
+
+@pytest.mark.parametrize("key", ["AWSLogs/../bad.json.gz", "AWSLogs/./bad.json.gz", "../bad.json.gz", "AWSLogs/.."])
+def test_a_key_that_a_path_would_resolve_to_another_is_one_letter_and_never_read(
+    stack: Stack, start: Start, storage: Storage, key: str
+) -> None:
+    for other in ("bad.json.gz", "AWSLogs/bad.json.gz"):
+        storage.put(other, trail.file(1))
+    task = {"schema": "sentinel-forwarder/task/1", "object": {"bucket": BUCKET, "key": key}}
+    function = start(AWS_ENDPOINT_URL_S3=storage.url)
+    landed = forward(stack, function, storage.put, json.dumps(task), key=key)
+    assert (landed.numbers, landed.letters, landed.comes_again) == ([], [("AccessDenied", 0, None)], False)
+    assert "`.` or `..`" in stack.dead_letters()[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "headers", "advice"),
+    [
+        ((301, "PermanentRedirect", "address it there"), {"x-amz-bucket-region": "eu-west-3"}, "eu-west-3"),
+        ((400, "AuthorizationHeaderMalformed", "wrong"), {"x-amz-bucket-region": "eu-west-3"}, "eu-west-3"),
+        ((403, "InvalidObjectState", "archived"), {}, "restore-object"),
+    ],
+)
+def test_what_s3_refuses_for_good_alarms_and_says_what_to_do(
+    stack: Stack, start: Start, storage: Storage, refusal: Any, headers: dict[str, str], advice: str
+) -> None:
+    storage.put(BAD, b"", refusal=refusal, refusal_headers=headers)
+    function = start(AWS_ENDPOINT_URL_S3=storage.url)
+    landed = forward(stack, function, storage.put)
+    assert (landed.numbers, landed.letters, landed.comes_again) == ([], [], True)
+    reason = "AccessDenied" if refusal[0] == 403 else "Misconfigured"
+    lines = [json.loads(line) for line in function.log().splitlines() if '"_aws"' in line]
+    assert sum(line.get("ActionNeeded", 0) for line in lines if line.get("Reason") == reason) == 1
+    assert advice in function.log()
+
+
 def test_a_body_that_breaks_off_for_ever_comes_again_without_a_letter(
     stack: Stack, start: Start, storage: Storage
 ) -> None:
     content = long(200)
     stored = storage.put(BAD, content, breaks_at=len(content) // 2, breaks=1000)
     function = start(AWS_ENDPOINT_URL_S3=storage.url)
-    landed = forward(stack, function, storage.put, receives=LAST_RECEIPT)
+    landed = forward(stack, function, storage.put, receives=LATE_RECEIPT)
     assert (landed.letters, landed.comes_again) == ([], True)
     assert len(stored.ranges) <= 5
     stored.breaks = 0
-    assert function.invoke(batch(notification(BAD), receives=LAST_RECEIPT + 1)).body == {"batchItemFailures": []}
+    assert function.invoke(batch(notification(BAD), receives=LATE_RECEIPT + 1)).body == {"batchItemFailures": []}
     assert sorted(bad_numbers(stack)) == list(range(1, 201)), "each once"
     assert stack.depth("DeadLetterQueueUrl") == 0
 

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod backfill;
+mod crash;
 mod delivery;
+mod invocation;
+mod patience;
 mod pipeline;
 mod sharing;
 mod watch;

@@ -12,14 +12,15 @@ use sentinel_forwarder::aws::{
 use sentinel_forwarder::config::{Api, Config};
 use sentinel_forwarder::credential::{Proof, ProofError, ProofSource};
 use sentinel_forwarder::deadline::Deadline;
-use sentinel_forwarder::delivery::{Entry, Key};
-use sentinel_forwarder::forward::{Attempt, ComeAgain, Forwarder, Limits, Outcome};
+use sentinel_forwarder::delivery::{Entry, Key, Stage};
+use sentinel_forwarder::forward::{Attempt, ComeAgain, Forwarder, Limits, MOST_FAILED_ATTEMPTS, Outcome};
 use sentinel_forwarder::report::Tally;
 use sentinel_forwarder::sentinel::LogsIngestionSink;
 use sentinel_forwarder::standin::{Fault, Settings, Standin};
 use sentinel_forwarder::task::{ObjectRef, Task};
 use sentinel_forwarder::trigger::{Item, Trigger};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 pub(crate) const KEY: &str = "AWSLogs/111122223333/CloudTrail/us-east-1/2026/01/02/x.json.gz";
 
@@ -46,6 +47,8 @@ pub(crate) struct Object {
     pub(crate) stalls: bool,
     /// Its version, where the bucket keeps versions.
     pub(crate) version_id: Option<String>,
+    /// Told when it is read, which kills the function.
+    pub(crate) kills: Option<Arc<Notify>>,
 }
 
 impl ObjectReader for Objects {
@@ -63,6 +66,7 @@ impl ObjectReader for Objects {
                 pause: found.pause,
                 left: found.breaks_after,
                 stalls: found.stalls,
+                kills: found.kills,
             },
         ))
     }
@@ -73,11 +77,16 @@ pub(crate) struct InMemory {
     pause: Duration,
     left: usize,
     stalls: bool,
+    kills: Option<Arc<Notify>>,
 }
 
 impl Chunks for InMemory {
     async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         tokio::time::sleep(self.pause).await;
+        if let Some(killed) = &self.kills {
+            killed.notify_one();
+            std::future::pending::<()>().await;
+        }
         if self.left == 0 && self.stalls {
             std::future::pending::<()>().await;
         }
@@ -94,18 +103,28 @@ impl Chunks for InMemory {
 pub(crate) struct Letters {
     sent: Arc<Mutex<Vec<Value>>>,
     refuses: Arc<Mutex<bool>>,
+    /// How long each call of ten takes.
+    pub(crate) pause: Duration,
+    /// What is longer is refused.
+    pub(crate) most_bytes: Option<usize>,
 }
 
 impl Queue for Letters {
     async fn send_all(&self, bodies: &[String]) -> Vec<Result<(), QueueError>> {
         let send = |body: &String| {
-            if *self.refuses.lock().unwrap() {
+            if *self.refuses.lock().unwrap() || self.most_bytes.is_some_and(|most| body.len() > most) {
                 return Err(QueueError { code: "refused".to_owned() });
             }
-            self.sent.lock().unwrap().push(serde_json::from_str(body).unwrap());
+            let sent = serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.clone()));
+            self.sent.lock().unwrap().push(sent);
             Ok(())
         };
-        bodies.iter().map(send).collect()
+        let mut all = Vec::new();
+        for call in bodies.chunks(10) {
+            tokio::time::sleep(self.pause).await;
+            all.extend(call.iter().map(send));
+        }
+        all
     }
 
     async fn hide_all(&self, _: &[(&str, Duration)]) -> Result<(), QueueError> {
@@ -124,6 +143,8 @@ pub(crate) struct InMemoryLedger {
     /// For each write that comes: whether it is refused, or its answer is lost.
     faults: Arc<Mutex<Vec<LedgerFault>>>,
     writes: Arc<Mutex<u32>>,
+    /// How long each write takes.
+    pub(crate) pause: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,6 +159,7 @@ pub(crate) enum LedgerFault {
 impl Ledger for InMemoryLedger {
     async fn write(&self, key: &Key, entry: &Entry) -> Result<(), LedgerError> {
         *self.writes.lock().unwrap() += 1;
+        tokio::time::sleep(self.pause).await;
         let fault = self.faults.lock().unwrap().pop().unwrap_or(LedgerFault::None);
         if fault == LedgerFault::Refused {
             return Err(LedgerError::Unavailable { code: "refused".to_owned() });
@@ -209,7 +231,8 @@ impl World {
     }
 
     pub(crate) fn put_slow(&self, key: &str, content: Result<Vec<u8>, ReadError>, pause: Duration) {
-        let object = Object { content, pause, breaks_after: usize::MAX, stalls: false, version_id: None };
+        let (breaks_after, stalls, version_id, kills) = (usize::MAX, false, None, None);
+        let object = Object { content, pause, breaks_after, stalls, version_id, kills };
         self.objects.0.lock().unwrap().insert(key.to_owned(), object);
     }
 
@@ -219,6 +242,41 @@ impl World {
 
     pub(crate) fn break_after(&self, key: &str, bytes: usize) {
         self.objects.0.lock().unwrap().get_mut(key).unwrap().breaks_after = bytes;
+    }
+
+    /// Puts an object that kills the function once it is read.
+    pub(crate) fn put_killer(&self, key: &str) -> Arc<Notify> {
+        self.put(key, Ok(Vec::new()));
+        let killed = Arc::new(Notify::new());
+        self.objects.0.lock().unwrap().get_mut(key).unwrap().kills = Some(Arc::clone(&killed));
+        killed
+    }
+
+    /// What Lambda's time-out or a kill leaves behind, once the leases have run out.
+    pub(crate) fn let_leases_run_out(&self) {
+        self.edit(|entry| {
+            if let Stage::Claimed { lease_until } = &mut entry.stage {
+                *lease_until = jiff::Timestamp::now();
+            }
+        });
+    }
+
+    /// Forwards an item until it is done, in invocations that are killed at their end, and counts them.
+    pub(crate) fn forward_to_the_end(&self, item: &Item) -> u32 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for round in 1..=20 {
+            let ends = self.time * 6 / 5;
+            let attempt = Attempt { ends: Deadline::at(Instant::now() + ends), ..self.attempt(round) };
+            let (forwarder, mut tally) = (self.forwarder(), Tally::default());
+            let outcome = runtime.block_on(async {
+                tokio::time::timeout(ends, forwarder.forward(item, attempt, &mut tally)).await
+            });
+            if matches!(outcome, Ok(Ok(Outcome::Done))) {
+                return round;
+            }
+            self.let_leases_run_out();
+        }
+        panic!("not done after 20 invocations")
     }
 
     pub(crate) fn stall_after(&self, key: &str, bytes: usize) {
@@ -293,6 +351,8 @@ impl World {
         let now = Instant::now();
         Attempt {
             receives,
+            most_failures: MOST_FAILED_ATTEMPTS,
+            began: now,
             reads_until: Deadline::at(now + self.time * 7 / 10),
             deadline: Deadline::at(now + self.time),
             ends: Deadline::at(now + self.time),
@@ -302,6 +362,14 @@ impl World {
     pub(crate) fn forwarder(
         &self,
     ) -> Forwarder<LogsIngestionSink<impl ProofSource + 'static>, Objects, Letters, InMemoryLedger> {
+        self.letter_forwarder(self.letters.clone())
+    }
+
+    /// A pipeline whose letters go to that queue.
+    pub(crate) fn letter_forwarder<Q: Queue>(
+        &self,
+        letters: Q,
+    ) -> Forwarder<LogsIngestionSink<impl ProofSource + use<Q>>, Objects, Q, InMemoryLedger> {
         let settings = self.standin.settings();
         let config = Config::parse(
             [
@@ -323,7 +391,7 @@ impl World {
             max_concurrency: 4,
             allowed_buckets: Some(vec!["b".to_owned()]),
         };
-        Forwarder::new(sink, self.objects.clone(), self.letters.clone(), self.ledger.clone(), limits)
+        Forwarder::new(sink, self.objects.clone(), letters, self.ledger.clone(), limits)
     }
 
     /// The names of the events that landed, sorted.
