@@ -12,9 +12,10 @@ use super::settings::Settings;
 use super::token::{self, EntraError, Tokens};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::http::uri::Authority;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response};
+use hyper::{HeaderMap, Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -156,6 +157,10 @@ impl Drop for Underway<'_> {
 
 async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Closed> {
     let (parts, body) = request.into_parts();
+    if !is_on_loopback(&parts.headers) {
+        const MESSAGE: &str = "The stand-in answers only to 127.0.0.1, [::1] and localhost.";
+        return Ok(shared.date(Answer::ingestion_error(421, "MisdirectedRequest", MESSAGE)));
+    }
     let path = parts.uri.path().to_owned();
     let route = Route::of(&path);
     match &route {
@@ -212,6 +217,12 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         Outcome::Close => Err(Closed),
         Outcome::Hang => std::future::pending().await,
     }
+}
+
+/// Whether the request names a loopback host: a page whose name was made to resolve to this machine may not read rows.
+fn is_on_loopback(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()?.parse::<Authority>().ok());
+    host.is_some_and(|host| matches!(host.host(), "127.0.0.1" | "[::1]" | "localhost"))
 }
 
 fn query_pairs(query: Option<&str>) -> Vec<(String, String)> {

@@ -75,8 +75,10 @@ impl Request {
         let address = standin.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(patience))?;
-        let mut head =
-            format!("{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n", self.method, self.target);
+        let mut head = format!("{} {} HTTP/1.1\r\nconnection: close\r\n", self.method, self.target);
+        if !self.headers.iter().any(|(name, _)| *name == "host") {
+            write!(head, "host: {address}\r\n").unwrap();
+        }
         for (name, value) in &self.headers {
             write!(head, "{name}: {value}\r\n").unwrap();
         }

@@ -98,6 +98,23 @@ fn the_page_needs_nothing_from_elsewhere() {
 }
 
 #[test]
+fn a_name_that_resolves_to_this_machine_is_not_answered() {
+    let standin = start();
+    for (host, status) in [
+        ("localhost", 200),
+        ("[::1]:80", 200),
+        ("attacker.example", 421),
+        ("127.0.0.1.attacker.example:80", 421),
+        ("localhost@attacker.example", 421),
+    ] {
+        for target in ["/", "/_standin/state"] {
+            let answer = Request::new("GET", target).header("host", host).send(&standin);
+            assert_eq!(answer.status, status, "{host}{target}");
+        }
+    }
+}
+
+#[test]
 fn a_dropped_stand_in_gives_its_port_back() {
     let standin = start();
     let address = standin.url().strip_prefix("http://").unwrap().to_owned();
