@@ -195,8 +195,9 @@ release-binary:
 $(LOCAL_STAMP): local/requirements-local.txt
 	$(call venv,local,$<,$@)
 
+# What builds and deploys is the files that were chosen, and no other. The list is whole: pip need not look for more.
 $(DEPLOY_STAMP): local/requirements-deploy.txt
-	$(call venv,deploy,$<,$@)
+	$(call venv,deploy,$<,$@,--require-hashes --only-binary :all: --no-deps)
 
 $(POLICY_STAMP): local/requirements-policy.txt
 	$(call venv,policy,$<,$@)
@@ -234,7 +235,8 @@ define venv
 	@rm -rf .tools/$(1)
 	@mkdir -p .tools
 	@$(PYTHON) -m venv .tools/$(1)
-	@.tools/$(1)/bin/pip install --quiet --requirement $(2)
+	@.tools/$(1)/bin/pip install --quiet $(4) --requirement $(2)
+	@.tools/$(1)/bin/pip check >/dev/null
 	@touch $(3)
 endef
 

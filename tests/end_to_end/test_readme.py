@@ -32,7 +32,10 @@ def made(target: str, tools: Path, *variables: str, **environment: str) -> str:
         (tools / name).write_text('#!/bin/sh\necho "$0 in ${AWS_DEFAULT_REGION-no region}: $*"\n')
         (tools / name).chmod(0o755)
     own = {name: value for name, value in os.environ.items() if name not in ("AWS_REGION", "AWS_DEFAULT_REGION")}
-    command = ["make", "--silent", target, f"DEPLOY={tools}", "DEPLOY_STAMP=Makefile", *variables]
+    # Newer than the list of requirements: nothing is installed.
+    stamp = tools / "stamp"
+    stamp.touch()
+    command = ["make", "--silent", target, f"DEPLOY={tools}", f"DEPLOY_STAMP={stamp}", *variables]
     return subprocess.run(command, env=own | environment, check=True, capture_output=True, text=True).stdout
 
 
@@ -46,3 +49,14 @@ def test_a_deployment_goes_to_the_region_of_the_profile(tmp_path: Path) -> None:
     assert "--region eu-west-3 " in made("deploy", tmp_path, parameters, AWS_REGION="eu-west-3")
     # Only the linter needs some region.
     assert "in us-east-1: validate" in made("template", tmp_path)
+
+
+def test_what_builds_a_release_is_known_by_its_hashes() -> None:
+    listed = Path("local/requirements-deploy.txt").read_text(encoding="utf-8").replace("\\\n", " ")
+    packages = [line.split() for line in listed.splitlines() if not line.startswith("#")]
+    assert {"aws-sam-cli", "cargo-lambda", "ziglang"} <= {package[0].split("==")[0] for package in packages}
+    for name, *hashes in packages:
+        assert re.fullmatch(r"[\w.-]+==[\w.]+", name), name
+        assert hashes, name
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes), name
+    assert re.search(r"call venv,deploy,.*--require-hashes .*--no-deps", Path("Makefile").read_text(encoding="utf-8"))
