@@ -67,7 +67,7 @@ def test_a_sentinel_that_does_not_answer_holds_no_run_up(stack: Stack, start: St
     assert time.monotonic() - began < MOST_WAIT_SECONDS
 
 
-@pytest.mark.parametrize("refusal", [{"status": 403}, {"status": 401, "code": "AADSTS700211", "match": "token"}])
+@pytest.mark.parametrize("refusal", [{"status": 403}, {"status": 401, "code": "AADSTS700016", "match": "token"}])
 def test_what_is_refused_with_its_health_row_is_told_by_the_next_one(
     stack: Stack, start: Start, refusal: dict[str, object]
 ) -> None:
