@@ -45,8 +45,9 @@ fn explained(error: &UploadError, way: Way) -> (String, &'static str) {
             format!("the identity may not publish to the rule (403 {code})"),
             "Assign it the role Monitoring Metrics Publisher on this very rule (README, Deploy, step 3): \
              az role assignment create --assignee-object-id PRINCIPAL --assignee-principal-type \
-             ServicePrincipal --role 3913510d-42f4-4e42-8a64-420c390055eb --scope RULE. Owner is not enough. \
-             If you just did, wait up to 30 minutes.",
+             ServicePrincipal --role 3913510d-42f4-4e42-8a64-420c390055eb --scope RULE. PRINCIPAL: az ad sp show \
+             --id $AZURE_CLIENT_ID --query id; RULE: az monitor data-collection rule list --query \
+             [].[immutableId,id]. Owner is not enough. If you just did, wait up to 30 minutes.",
         ),
         (UploadError::Misconfigured { code, status: 400 }, _) => (
             format!("the rule has no such stream (400 {code})"),

@@ -43,6 +43,17 @@ impl Unsent {
     }
 }
 
+/// Says whether it is the health row's own problem: only its stream is.
+fn not_taken(error: &UploadError) -> String {
+    match error {
+        UploadError::Rejected { .. } | UploadError::Misconfigured { status: 400, .. } => format!(
+            "the health row was not taken: has the rule the stream of {}? SENTINEL_HEALTH_ROWS=false sends none",
+            Table::Health.name()
+        ),
+        _ => "the health row was not taken; what refuses it refuses every record too".to_owned(),
+    }
+}
+
 impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     /// Sends the row of a run, or keeps its counts for the next one's.
     pub async fn send_health(&self, run: &Run<'_>, deadline: Deadline, tally: &mut Tally) {
@@ -58,11 +69,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let deadline = Deadline::at(deadline.instant().min(Instant::now() + MOST_WAIT));
         let sent = self.send_own_row(table, record, now, deadline, tally).await;
         if let Err(error) = &sent {
-            warn!(
-                %error,
-                "the health row was not taken: has the rule the stream of {}? SENTINEL_HEALTH_ROWS=false sends none",
-                table.name()
-            );
+            warn!(%error, "{}", not_taken(error));
         }
         sent.is_ok()
     }
@@ -84,5 +91,18 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let (costs, result) = self.sink.upload(table, &body, deadline).await;
         count_upload(tally, table, &costs, result.is_ok());
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_tenant_is_no_problem_of_the_health_row() {
+        let tenant = UploadError::Unauthorized { what: "AADSTS90002".to_owned(), status: None };
+        let stream = UploadError::Misconfigured { code: "InvalidStream".to_owned(), status: 400 };
+        assert!(!not_taken(&tenant).contains("SENTINEL_HEALTH_ROWS"));
+        assert!(not_taken(&stream).contains("SENTINEL_HEALTH_ROWS"));
     }
 }

@@ -67,8 +67,8 @@ impl<P: ProofSource> LogsIngestionSink<P> {
         loop {
             let token = self.tokens.token().await?;
             let post = |rule: &DataCollectionRule| {
-                let (url, token) = (self.url(rule, table), &token);
-                async move { self.post_once(&url, token, packed).await }
+                let (url, token, rule) = (self.url(rule, table), &token, rule.clone());
+                async move { self.post_once(&url, token, packed).await.map_err(|error| error.of_rule(&rule)) }
             };
             match self.rules.upload(table, body, post).await {
                 Err(UploadError::Unauthorized { .. }) if !has_fresh_token => {

@@ -29,6 +29,7 @@ pub use greeting::{Greeting, greet, tenant_url};
 pub use ingestion::LogsIngestionSink;
 pub use token::{ExchangeError, TokenCache};
 
+use crate::config::DataCollectionRule;
 use crate::credential::ProofSource;
 use crate::deadline::Deadline;
 use crate::failure::{Disposition, Reason};
@@ -99,7 +100,7 @@ pub enum UploadError {
 fn misconfigured(status: u16, code: &str) -> String {
     if (200..300).contains(&status) {
         return format!(
-            "the answer {status} is no receipt, and the rows count as not sent: {}",
+            "the answer {status} is no receipt, and the rows count as not sent: {} ({code})",
             answer::OTHER_HOST
         );
     }
@@ -110,6 +111,16 @@ impl UploadError {
     /// There was no answer.
     fn no_answer(what: &str) -> Self {
         Self::Unavailable { what: what.to_owned(), status: None, after: None, alarm: None }
+    }
+
+    /// The same, with the rule that an operator has to look at.
+    fn of_rule(self, rule: &DataCollectionRule) -> Self {
+        let named = |code: String| format!("{code}, rule {} at {}", rule.dcr_immutable_id, rule.endpoint);
+        match self {
+            Self::Forbidden { code } => Self::Forbidden { code: named(code) },
+            Self::Misconfigured { code, status } => Self::Misconfigured { code: named(code), status },
+            other => other,
+        }
     }
 
     /// The same, to be retried after so long at the earliest.

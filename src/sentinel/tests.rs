@@ -148,3 +148,19 @@ async fn a_rule_that_is_down_costs_no_more_than_its_share() {
     let counts = simulate(4, 16, Some(2)).await;
     assert!(counts.taken > limit(3) * 97 / 100, "{counts:?} of {}", limit(3));
 }
+
+#[test]
+fn a_wrong_rule_is_named_by_its_id_and_its_endpoint() {
+    let rule = DataCollectionRule {
+        endpoint: "https://e.ingest.monitor.azure.com".to_owned(),
+        dcr_immutable_id: "dcr-7".to_owned(),
+    };
+    for error in [
+        UploadError::Misconfigured { code: "NotFound".to_owned(), status: 404 },
+        UploadError::Misconfigured { code: String::new(), status: 200 },
+        UploadError::Forbidden { code: "OperationFailed".to_owned() },
+    ] {
+        let text = error.of_rule(&rule).to_string();
+        assert!(text.contains("dcr-7 at https://e.ingest.monitor.azure.com"), "{text}");
+    }
+}
