@@ -9,8 +9,8 @@ use crate::table::Table;
 
 /// The choice between an identity to make and one that is there: each has a section of its own.
 const CHOICE: &str = "steps('identity').principal";
-const NEW: &str = "new";
-const EXISTING: &str = "existing";
+const NEW: &str = "newIdentity";
+const EXISTING: &str = "existingPrincipal";
 /// What lists the workspaces of the resource group.
 const WORKSPACES: &str = "workspaces";
 

@@ -88,7 +88,12 @@ fn the_form_asks_for_what_it_hands_on_once() {
     let asked = asked(&form);
     for (place, element) in &asked {
         let chosen = |kind: &str| format!("[if(equals(steps('identity').principal, '{kind}'), {place}, '')]");
-        let forms = [format!("[{place}]"), format!("[int({place})]"), chosen("new"), chosen("existing")];
+        let forms = [
+            format!("[{place}]"),
+            format!("[int({place})]"),
+            chosen("newIdentity"),
+            chosen("existingPrincipal"),
+        ];
         let hands_on = |value: &&Value| forms.iter().any(|form| form == value.as_str().unwrap());
         assert_eq!(outputs.values().filter(hands_on).count(), 1, "{place}: {element}");
     }
