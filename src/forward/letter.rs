@@ -45,7 +45,8 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
                     && let Subject::Event(event) = &letter.subject
                 {
                     // A queue may take the event that it could not take inside a letter. It can be replayed likewise.
-                    *sent = self.send_until(&[as_it_came(event)], attempt).await.remove(0);
+                    let whole = self.send_until(&[as_it_came(event)], attempt).await.pop();
+                    *sent = whole.unwrap_or_else(|| sent.clone());
                 }
             }
             sent

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sentinel_forwarder::delivery::{Key, Stage};
-use sentinel_forwarder::forward::Attempt;
 use sentinel_forwarder::trigger::Item;
 
 use crate::world::{KEY, World, object, object_item, reason, records};
@@ -12,7 +11,7 @@ use crate::world::{KEY, World, object, object_item, reason, records};
 fn invoke(world: &World, killed: &tokio::sync::Notify, items: &[Item], receives: u32) -> bool {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let forwarder = world.forwarder();
-    let attempt = Attempt { receives, ..world.attempt(receives) };
+    let attempt = world.attempt(receives);
     runtime.block_on(async {
         let forwarding = forwarder.forward_all(items.iter().map(|item| (item, attempt)));
         tokio::select! {
