@@ -466,7 +466,7 @@ def test_aws_that_refuses_is_told_by_what_helps(desk: Desk) -> None:
     for missing, changes, words in [
         (["AWS_REGION", "AWS_DEFAULT_REGION"], {}, ["no AWS region is set", "--region"]),
         (nobody, {}, ["no AWS credentials", "sign in"]),
-        (nobody, {"AWS_PROFILE": "no-such-profile"}, ["no AWS credentials", "no-such-profile"]),
+        (nobody, {"AWS_PROFILE": "no-such-profile"}, ["no AWS credentials", "AWS_PROFILE"]),
         ([], {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}, ["can't be reached", "network"]),
     ]:
         environment = {name: value for name, value in desk.environment.items() if name not in missing}
