@@ -147,6 +147,13 @@ pub fn is_empty(text: &str) -> bool {
     matches!(text, "null" | "\"\"")
 }
 
+/// Whether the value is an object or array with nothing in it.
+#[must_use]
+pub fn is_hollow(text: &str) -> bool {
+    let inside = |open, close| text.strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    inside('{', '}').or_else(|| inside('[', ']')).is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
 /// Appends the text without the blanks between its tokens.
 pub fn compact(text: &str, out: &mut Vec<u8>) {
     spans_of_compact(text, |span| out.extend_from_slice(span.as_bytes()));
@@ -178,7 +185,7 @@ pub fn escape(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Calls `each` with the stretches of a JSON text that lie between blanks outside of strings.
-fn spans_of_compact<'a>(text: &'a str, mut each: impl FnMut(&'a str)) {
+pub(crate) fn spans_of_compact<'a>(text: &'a str, mut each: impl FnMut(&'a str)) {
     let bytes = text.as_bytes();
     if memchr::memchr3(b' ', b'\n', b'\t', bytes).is_none() && memchr::memchr(b'\r', bytes).is_none() {
         return each(text);

@@ -20,4 +20,6 @@ pub struct RowFacts {
     pub values_truncated: u32,
     /// Whether the text was no valid JSON or UTF-8 until it was mended.
     pub repaired: bool,
+    /// Whether members without a column are carried under `unmapped`.
+    pub unmapped: bool,
 }

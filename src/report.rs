@@ -50,6 +50,8 @@ pub struct TableTally {
     pub rows_truncated: u64,
     /// Records whose text had to be repaired.
     pub repaired: u64,
+    /// Records with members that have no column, or do not fit theirs.
+    pub unmapped: u64,
     /// Records without a time that can be read.
     pub without_time: u64,
     /// Compressed bytes posted and taken.
@@ -141,6 +143,7 @@ impl Tally {
             ours.rows += theirs.rows;
             ours.rows_truncated += theirs.rows_truncated;
             ours.repaired += theirs.repaired;
+            ours.unmapped += theirs.unmapped;
             ours.without_time += theirs.without_time;
             ours.bytes_uploaded += theirs.bytes_uploaded;
             ours.uploads += theirs.uploads;
@@ -191,6 +194,7 @@ impl Tally {
             line.count("Rows", table.rows);
             line.count("RowsTruncated", table.rows_truncated);
             line.count("RecordsRepaired", table.repaired);
+            line.count("RecordsUnmapped", table.unmapped);
             line.count("RecordsWithoutTime", table.without_time);
             line.number("BytesUploaded", "Bytes", table.bytes_uploaded);
             line.count("Uploads", table.uploads);

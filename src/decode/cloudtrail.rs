@@ -1,8 +1,9 @@
-//! `CloudTrail` files: one JSON object whose member `Records` is the array of records.
+//! `CloudTrail` files: one JSON object whose member `Records` is the array of records; other documents of that form too.
 //!
 //! <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-examples.html>. Other members are
 //! passed over wherever they stand. The inside of a record is not judged here.
 
+use super::lines::is_named;
 use super::value::ValueScanner;
 use super::{Cursor, DecodeError, Flaw, Frame};
 
@@ -29,8 +30,10 @@ enum State {
 /// Finds the records of a document.
 #[derive(Debug)]
 pub(super) struct Framer {
+    /// The names of the member that holds the records.
+    lists: &'static [&'static str],
     state: State,
-    /// The name last read was `Records`.
+    /// The name last read was one of those.
     at_records: bool,
     records_seen: bool,
     /// A comma has just been read, so that no end may follow.
@@ -38,8 +41,14 @@ pub(super) struct Framer {
 }
 
 impl Framer {
-    pub(super) const fn new() -> Self {
-        Self { state: State::BeforeDocument, at_records: false, records_seen: false, after_comma: false }
+    pub(super) const fn new(lists: &'static [&'static str]) -> Self {
+        Self {
+            lists,
+            state: State::BeforeDocument,
+            at_records: false,
+            records_seen: false,
+            after_comma: false,
+        }
     }
 
     /// The next record from the cursor on, unless it is taken at once.
@@ -56,10 +65,7 @@ impl Framer {
                     let Some(name) = cursor.end_of_unit(window, |bytes| scanner.end(bytes)) else {
                         return Self::starved(ended);
                     };
-                    self.at_records = name.is_some_and(|name| {
-                        std::str::from_utf8(&window[name]).ok().and_then(crate::json::string).as_deref()
-                            == Some("Records")
-                    });
+                    self.at_records = name.is_some_and(|name| is_named(&window[name], self.lists));
                     self.state = State::AfterName;
                 }
                 State::InValue(scanner) => {

@@ -1,5 +1,6 @@
 //! Which format an object has: by AWS's key layout, and where the key says nothing by its first bytes.
 
+use super::lines::{LISTS, is_named};
 use super::value::ValueScanner;
 use crate::table::Table;
 
@@ -62,52 +63,101 @@ impl KeyTells {
     }
 }
 
-/// The format that the first bytes of a decoded file show, if it is one of ours.
-#[must_use]
-pub(super) fn sniff(bytes: &[u8]) -> Option<Format> {
-    let mut names = Names::of(bytes)?;
-    let (mut service, mut resource) = (false, false);
-    names.find_map(|name| {
-        match name {
-            b"\"Records\"" => return Some(Format::CloudTrail),
-            b"\"findings\"" => return Some(Format::GuardDuty),
-            b"\"service\"" | b"\"Service\"" => service = true,
-            b"\"resource\"" | b"\"Resource\"" => resource = true,
-            _ => {}
-        }
-        (service && resource).then_some(Format::GuardDuty)
-    })
+/// What the first object of a file shows so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sniffed {
+    /// More bytes are needed.
+    Undecided,
+    /// This format.
+    Format(Format),
+    /// None of ours.
+    None,
 }
 
-/// The names of the first object's members, with their quotes, as far as they are there whole.
-struct Names<'a> {
-    rest: &'a [u8],
+/// Reads the names of the first object's members until they tell the format, each byte once.
+#[derive(Debug)]
+pub(super) struct Sniffer {
+    at: usize,
+    place: Place,
+    /// Where the name begins that is read or was read last.
+    name_start: usize,
+    name_end: usize,
+    has_service: bool,
+    has_resource: bool,
 }
 
-impl<'a> Names<'a> {
-    fn of(bytes: &'a [u8]) -> Option<Self> {
-        let bytes = bytes.strip_prefix(super::BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
-        bytes.strip_prefix(b"{").map(|rest| Self { rest })
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// Where an object must open.
+    Object,
+    /// Where a list's first object may open.
+    List,
+    BeforeName,
+    InName(ValueScanner),
+    AfterName,
+    BeforeValue,
+    InValue(ValueScanner),
+    AfterValue,
+}
+
+impl Sniffer {
+    pub(super) const fn new() -> Self {
+        let place = Place::Object;
+        Self { at: 0, place, name_start: 0, name_end: 0, has_service: false, has_resource: false }
     }
 
-    fn value(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest.trim_ascii_start();
-        let end = ValueScanner::new(*rest.first()?).end(rest)?;
-        self.rest = rest[end..].trim_ascii_start();
-        Some(&rest[..end])
-    }
-}
-
-impl<'a> Iterator for Names<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if let Some(rest) = self.rest.strip_prefix(b":") {
-            self.rest = rest;
-            self.value()?;
-            self.rest = self.rest.strip_prefix(b",")?;
+    /// Looks at what has come since; the bytes are all from the file's first on.
+    pub(super) fn sniff(&mut self, bytes: &[u8]) -> Sniffed {
+        loop {
+            let rest = &bytes[self.at..];
+            if let Place::InName(scanner) | Place::InValue(scanner) = &mut self.place {
+                let Some(length) = scanner.end(rest) else {
+                    self.at = bytes.len();
+                    return Sniffed::Undecided;
+                };
+                self.at += length;
+                if matches!(self.place, Place::InValue(_)) {
+                    self.place = Place::AfterValue;
+                    continue;
+                }
+                self.name_end = self.at;
+                self.place = Place::AfterName;
+                let is = |names: &[&str]| is_named(&bytes[self.name_start..self.name_end], names);
+                self.has_service |= is(&["service", "Service"]);
+                self.has_resource |= is(&["resource", "Resource"]);
+                if self.has_service && self.has_resource {
+                    return Sniffed::Format(Format::GuardDuty);
+                }
+                continue;
+            }
+            let blanks = rest.len() - rest.trim_ascii_start().len();
+            self.at += blanks;
+            let Some(&byte) = rest.get(blanks) else { return Sniffed::Undecided };
+            let name = &bytes[self.name_start..self.name_end];
+            self.place = match (self.place, byte) {
+                // A byte order mark.
+                (Place::Object, 0xef | 0xbb | 0xbf) => Place::Object,
+                (Place::Object | Place::List, b'{') => Place::BeforeName,
+                (Place::List, b']') => return Sniffed::Format(Format::GuardDuty),
+                (Place::BeforeName, b'"') => {
+                    self.name_start = self.at;
+                    self.place = Place::InName(ValueScanner::new(byte));
+                    continue;
+                }
+                (Place::AfterName, b':') => Place::BeforeValue,
+                (Place::BeforeValue, b'[') if is_named(name, &["Records"]) => {
+                    return Sniffed::Format(Format::CloudTrail);
+                }
+                (Place::BeforeValue, b'[') if is_named(name, &LISTS) => Place::List,
+                (Place::BeforeValue, _) => {
+                    self.place = Place::InValue(ValueScanner::new(byte));
+                    continue;
+                }
+                (Place::AfterValue, b',') => Place::BeforeName,
+                _ => return Sniffed::None,
+            };
+            self.at += 1;
         }
-        self.value().filter(|name| name.starts_with(b"\""))
     }
 }
 
@@ -136,19 +186,35 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_what_the_key_does_not() {
-        for (bytes, format) in [
-            (&br#"{"Records":[{"eventVers"#[..], Some(Format::CloudTrail)),
-            (b"\xef\xbb\xbf { \"x\" : {\"Records\":1} , \"Records\" : [", Some(Format::CloudTrail)),
-            (br#"{"schemaVersion":"2.0","resource":{},"service":{"a":1}}"#, Some(Format::GuardDuty)),
-            (br#"{"findings":[]}"#, Some(Format::GuardDuty)),
-            (br#"{"x":{"Records":[]}}"#, None),
-            (br#"{"a":"Records"}"#, None),
-            (b"2 111122223333 eni-1 accept", None),
-            (b"[1]", None),
-            (b"", None),
+    fn the_first_object_tells_what_the_key_does_not_however_it_is_cut() {
+        let (trail, findings) = (Sniffed::Format(Format::CloudTrail), Sniffed::Format(Format::GuardDuty));
+        for (bytes, expected) in [
+            (&br#"{"Records":[{"eventVers"#[..], trail),
+            (br#"{"\u0052ecords":["#, trail),
+            (b"\xef\xbb\xbf { \"x\" : {\"Records\":[1]} , \"Records\" : [", trail),
+            (br#"{"schemaVersion":"2.0","resource":{},"service":{"a":1}}"#, findings),
+            (br#"{"Id":"1","\u0053ervice":{},"Resource":{}}"#, findings),
+            (br#"{"findings":[]}"#, findings),
+            (b"{ \"Findings\" : [ {\"Service\":{},\"Resource\":", findings),
+            (br#"{"Findings":[{"ProductArn":"a","Resources":[]}]}"#, Sniffed::None),
+            (br#"{"findings":[1]}"#, Sniffed::None),
+            (br#"{"Records":1}"#, Sniffed::None),
+            (br#"{"x":{"Records":[]}}"#, Sniffed::None),
+            (br#"{"a":"Records"}"#, Sniffed::None),
+            (br#"{"a":"Records""#, Sniffed::Undecided),
+            (b"2 111122223333 eni-1 accept", Sniffed::None),
+            (b"[1]", Sniffed::None),
+            (b"", Sniffed::Undecided),
         ] {
-            assert_eq!(sniff(bytes), format, "{}", String::from_utf8_lossy(bytes));
+            for step in [1, 3, 1000] {
+                let (mut sniffer, mut sniffed) = (Sniffer::new(), Sniffed::Undecided);
+                for end in (0..bytes.len()).step_by(step).chain([bytes.len()]) {
+                    if sniffed == Sniffed::Undecided {
+                        sniffed = sniffer.sniff(&bytes[..end]);
+                    }
+                }
+                assert_eq!(sniffed, expected, "{} by {step}", String::from_utf8_lossy(bytes));
+            }
         }
     }
 }

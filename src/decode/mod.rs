@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use self::format::{Format, KeyTells};
+use self::format::{Sniffed, Sniffer};
 use self::inflate::{Inflated, Inflater};
 use crate::record::Record;
 
@@ -24,8 +25,6 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// The longest record that is looked at; the window grows up to this for one. `CloudTrail` limits its events to 256 KB
 /// (<https://docs.aws.amazon.com/awscloudtrail/latest/userguide/WhatIsCloudTrail-Limits.html>).
 pub const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
-/// How many decoded bytes are looked at where the key tells no format.
-const SNIFF_BYTES: usize = 64 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a file can't be read on; the records before that were whole.
@@ -126,8 +125,9 @@ impl Cursor {
         self.unit = Unit::Since(self.at);
     }
 
-    const fn in_unit(&self) -> bool {
-        !matches!(self.unit, Unit::None)
+    /// Lets go of what was kept of the unit.
+    const fn end_unit(&mut self) {
+        self.unit = Unit::None;
     }
 
     /// The next byte that is no blank; the cursor stands on it.
@@ -169,15 +169,15 @@ enum Framer {
     CloudTrail(cloudtrail::Framer),
     Lines(lines::Framer),
     /// Not known yet.
-    Sniffing,
+    Sniffing(Sniffer),
 }
 
 impl Framer {
     const fn new(format: Option<Format>) -> Self {
         match format {
-            Some(Format::CloudTrail) => Self::CloudTrail(cloudtrail::Framer::new()),
-            Some(Format::GuardDuty) => Self::Lines(lines::Framer),
-            None => Self::Sniffing,
+            Some(Format::CloudTrail) => Self::CloudTrail(cloudtrail::Framer::new(&["Records"])),
+            Some(Format::GuardDuty) => Self::Lines(lines::Framer::Start),
+            None => Self::Sniffing(Sniffer::new()),
         }
     }
 }
@@ -277,20 +277,24 @@ impl Decoder {
                     framer.next(&self.window, &mut self.cursor, self.ended, |text| take(index, text))?
                 }
                 Framer::Lines(framer) => framer.next(&self.window, &mut self.cursor, self.ended)?,
-                Framer::Sniffing
-                    if self.window.len() >= SNIFF_BYTES || self.ended || self.error.is_some() =>
-                {
-                    // No more than these, however many came at once.
-                    let seen = &self.window[..self.window.len().min(SNIFF_BYTES)];
-                    let format = format::sniff(seen);
-                    self.framer = Framer::new(format);
-                    return match (format, self.error) {
-                        (Some(format), _) => Ok(Step::Recognised(format)),
-                        (None, Some(error)) if seen.len() < SNIFF_BYTES => Err(error),
-                        (None, _) => Ok(Step::Unclaimed),
+                Framer::Sniffing(sniffer) => {
+                    let format = match sniffer.sniff(&self.window) {
+                        Sniffed::Undecided if self.window.len() >= MAX_RECORD_BYTES || self.ended => None,
+                        Sniffed::Undecided => {
+                            if let Some(error) = self.error {
+                                return Err(error);
+                            }
+                            if self.refill() {
+                                continue;
+                            }
+                            return Ok(Step::Starved);
+                        }
+                        Sniffed::Format(format) => Some(format),
+                        Sniffed::None => None,
                     };
+                    self.framer = Framer::new(format);
+                    return Ok(format.map_or(Step::Unclaimed, Step::Recognised));
                 }
-                Framer::Sniffing => Frame::Starved,
             };
             match frame {
                 Frame::Record(range) => {

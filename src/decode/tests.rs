@@ -175,17 +175,68 @@ fn nothing_and_what_is_not_ours_make_no_records() {
 }
 
 #[test]
-fn as_many_bytes_tell_the_format_however_they_are_cut() {
-    let filler = "x".repeat(SNIFF_BYTES);
-    let near = format!("{{\"Records\":[{{}}],\"a\":\"{filler}\"}}");
+fn a_format_is_told_by_what_stands_anywhere_in_the_first_object() {
+    let filler = "x".repeat(3 * WINDOW_BYTES);
+    let trail = format!("{{\"a\":\"{filler}\",\"Records\":[{{}}]}}");
+    let finding = format!("{{\"resource\":{{\"a\":\"{filler}\"}},\"service\":{{}}}}");
+    for chunk in [97, 100_000, trail.len()] {
+        assert_eq!(decode(None, trail.as_bytes(), chunk), (vec!["{}".to_owned()], None));
+        assert_eq!(decode(None, &gzip(trail.as_bytes()), chunk), (vec!["{}".to_owned()], None));
+        assert_eq!(decode(None, finding.as_bytes(), chunk), (vec![finding.clone()], None));
+    }
+}
+
+#[test]
+fn a_format_is_sought_no_further_than_a_record_may_be_long() {
+    let filler = "x".repeat(2 * MAX_RECORD_BYTES);
     let far = format!("{{\"a\":\"{filler}\",\"Records\":[{{}}]}}");
-    let mut damaged = gzip(far.as_bytes());
-    let checksum = damaged.len() - 6;
-    damaged[checksum] ^= 1;
-    let unclaimed = (vec!["unclaimed".to_owned()], None);
-    for chunk in [1, 7, 1000, far.len()] {
-        assert_eq!(decode(None, near.as_bytes(), chunk), (vec!["{}".to_owned()], None));
-        assert_eq!(decode(None, far.as_bytes(), chunk), unclaimed);
-        assert_eq!(decode(None, &damaged, chunk), unclaimed);
+    assert_eq!(decode(None, far.as_bytes(), 100_000), (vec!["unclaimed".to_owned()], None));
+    let mut decoder = Decoder::new(None);
+    decoder.push(gzip(far.as_bytes()).into());
+    assert_eq!(decoder.next(), Ok(Step::Unclaimed));
+    assert!(decoder.window.capacity() <= MAX_RECORD_BYTES);
+}
+
+#[test]
+fn a_list_of_findings_is_as_many_findings_wherever_it_stands() {
+    let lists = [
+        r#"{"findings":[{"id":"1"},{"id":"2"}]}"#,
+        "{ \"Findings\" :\n  [ {\"id\":\"1\"},\r\n{\"id\":\"2\"} ],\n\"NextToken\":\"\"}",
+        r#"{"f\u0069ndings":[{"id":"1"}]}{"findings":[{"id":"2"}]}"#,
+        "\u{feff}{\"findings\":[{\"id\":\"1\"}]}\n\u{feff}{\"id\":\"2\"}",
+    ];
+    let [one, two, three] = ["1", "2", "3"].map(|id| format!("{{\"id\":\"{id}\"}}"));
+    for list in lists {
+        let file = format!("{{\"findings\":[]}}\n{list}\n{three}");
+        for chunk in [1, 2, 5, 1000] {
+            let (found, error) = decode(Some(Format::GuardDuty), file.as_bytes(), chunk);
+            let found: Vec<_> = found.iter().map(|line| line.trim_end().to_owned()).collect();
+            assert_eq!((found, error), (vec![one.clone(), two.clone(), three.clone()], None), "{file}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_in_a_list_of_findings_is_one_records_fault() {
+    let flaw = Flaw::NotAnObject.to_string();
+    let [one, three] = ["1", "3"].map(|id| format!("{{\"id\":\"{id}\"}}"));
+    for broken in ["7", "{\"id\":\"2\"", "\"x\"]}\n[", "]]", "{} {}"] {
+        for end in ["]}", "", "]"] {
+            let file = format!("{{\"findings\":[{one},{broken}{end}\n{three}");
+            let (found, error) = decode(Some(Format::GuardDuty), file.as_bytes(), 3);
+            assert!(found.starts_with(&[one.clone()]) && found.contains(&flaw), "{file}: {found:?}");
+            assert_eq!(error, None);
+        }
+        let file = format!("{{\"findings\":[{one} {broken}]}}\n{three}");
+        let (found, error) = decode(Some(Format::GuardDuty), file.as_bytes(), 3);
+        assert_eq!((found.first(), found.last(), error), (Some(&one), Some(&three), None), "{file}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_before_lines_belongs_to_none() {
+    for chunk in [1, 2, 100] {
+        let (found, error) = decode(Some(Format::GuardDuty), b"\xef\xbb\xbf{\"id\":\"1\"}", chunk);
+        assert_eq!((found, error), (vec!["{\"id\":\"1\"}".to_owned()], None));
     }
 }

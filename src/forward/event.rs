@@ -98,7 +98,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let mut batcher = self.batcher();
         match table.map(record.as_bytes(), Timestamp::now(), &mut row) {
             Err(error) => {
-                self.send_letter(event.letter(Reason::Corrupt, error.to_string()), attempt, tally).await?;
+                self.send_letter(event.letter(error.reason(), error.to_string()), attempt, tally).await?;
                 return Ok(());
             }
             Ok(facts) => {

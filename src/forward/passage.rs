@@ -9,7 +9,7 @@ use super::hold::Hold;
 use super::patience::Patience;
 use super::station::Flight;
 use super::{Attempt, ComeAgain};
-use crate::batch::{Batch, Batcher, RowTooLarge};
+use crate::batch::{Batch, Batcher, MAX_REQUEST_BYTES, RowTooLarge};
 use crate::decode::{DecodeError, Flaw};
 use crate::delivery::{Content, Counts, Key, Settled};
 use crate::failure::{Reason, Subject};
@@ -29,6 +29,7 @@ const CHECKPOINT_BATCHES: usize = 16;
 pub(super) fn count_facts(numbers: &mut TableTally, facts: RowFacts) {
     numbers.rows_truncated += u64::from(facts.values_truncated);
     numbers.repaired += u64::from(facts.repaired);
+    numbers.unmapped += u64::from(facts.unmapped);
     numbers.without_time += u64::from(facts.event_time.is_none());
 }
 
@@ -265,7 +266,10 @@ impl<'h> Passage<'h> {
                 let pushed = self.batcher.push(index, &self.row, facts.event_time);
                 self.note(pushed, index);
             }
-            Err(error) => self.spoil(Reason::Corrupt, error.to_string(), index),
+            Err(error) => self.spoil(error.reason(), error.to_string(), index),
+        }
+        if self.row.capacity() > MAX_REQUEST_BYTES {
+            self.row = Vec::new();
         }
         self.filling.findings.extend(finding.map(|finding| (index, *finding)));
     }

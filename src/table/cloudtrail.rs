@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use memchr::memmem::Finder;
 
-use super::Table;
 use super::map::Rule::{Boolean, EventTime, Guid, Json, Kept, Nested, Searched, Text, Time};
 use super::map::{Mapper, Member, check, check_text};
 use super::plain::{self, Head, Pass, PlainRow, Plan};
+use super::{MapError, Table};
 use crate::json::{self, Cursor};
 use crate::record::RowFacts;
 
@@ -90,8 +90,9 @@ const ADDITIONAL_EVENT_DATA: &str = "AdditionalEventData";
 /// The columns of the first rule of a security group's change: addresses, protocol, first and last port.
 const IP_PERMISSION: [&str; 4] = ["CidrIp", "IpProtocol", "SourcePort", "DestinationPort"];
 
-/// What those are searched by.
-static IP_PERMISSIONS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"ipPermissions"));
+/// What those are searched by: the name, or an escape that a name of ASCII may be written with.
+static IP_PERMISSIONS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(b"ipPermissions"), Finder::new(b"\\u00")]);
 
 const _: () = {
     check(Table::AwsCloudTrail, RECORD);
@@ -109,8 +110,8 @@ const _: () = {
 /// Appends the row of one record.
 ///
 /// # Errors
-/// If the text is not one JSON object.
-pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, serde_json::Error> {
+/// If the text can't become a row.
+pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, MapError> {
     let mut mapper = Mapper::new(out);
     mapper.object(RECORD, text)?;
     if let Some(parameters) = mapper.searched {
@@ -120,7 +121,9 @@ pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFa
             }
         }
     }
-    additional_event_data(&mut mapper);
+    if let Some(data) = mapper.kept_with_unmapped()? {
+        mapper.row.json_text(ADDITIONAL_EVENT_DATA, &data);
+    }
     Ok(mapper.end(now))
 }
 
@@ -156,6 +159,9 @@ impl PlainMapper {
                 }
             }
         }
+        if to == 0 && pass.kept.is_none() {
+            return None;
+        }
         to = pass.put_kept(&KEPT, to)?;
         pass.end(now, Cursor { at, to })
     }
@@ -167,41 +173,12 @@ fn inside<'a>(text: Option<&'a str>, name: &str) -> Option<&'a str> {
 
 /// What the first rule of a security group's change says.
 fn ip_permission(parameters: &[u8]) -> [Option<&str>; 4] {
-    let parameters = IP_PERMISSIONS.find(parameters).and_then(|_| std::str::from_utf8(parameters).ok());
+    let is_found = IP_PERMISSIONS.iter().any(|finder| finder.find(parameters).is_some());
+    let parameters = is_found.then(|| std::str::from_utf8(parameters).ok()).flatten();
     let first_item = |text| inside(text, "items").and_then(json::first_element);
     let permission = first_item(inside(parameters, "ipPermissions"));
     let names = ["ipRanges", "ipProtocol", "fromPort", "toPort"];
     let [ranges, protocol, from, to] =
         permission.and_then(|permission| json::pick(permission, names).ok()).unwrap_or_default();
     [inside(first_item(ranges), "cidrIp"), protocol, from, to]
-}
-
-/// Writes the record's own data, and what has no column under `unmapped` of it.
-fn additional_event_data(mapper: &mut Mapper<'_, '_>) {
-    if mapper.unmapped.pop().is_none() {
-        if let Some(value) = mapper.kept {
-            mapper.row.json_text(ADDITIONAL_EVENT_DATA, value);
-        }
-        return;
-    }
-    let mut text = Vec::with_capacity(mapper.unmapped.len() + 64);
-    match mapper.kept {
-        Some(object) if object.starts_with('{') => {
-            json::compact(object, &mut text);
-            text.pop();
-            if text.len() > 1 {
-                text.push(b',');
-            }
-        }
-        Some(value) => {
-            text.extend_from_slice(b"{\"value\":");
-            json::compact(value, &mut text);
-            text.push(b',');
-        }
-        None => text.push(b'{'),
-    }
-    text.extend_from_slice(b"\"unmapped\":{");
-    text.append(&mut mapper.unmapped);
-    text.extend_from_slice(b"}}");
-    mapper.row.json_text(ADDITIONAL_EVENT_DATA, &String::from_utf8_lossy(&text));
 }

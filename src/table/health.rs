@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::map::Rule::{Dynamic, EventTime, Long, Text};
 use super::map::{Mapper, Member, check};
-use super::{TIME_GENERATED, Table};
+use super::{MapError, TIME_GENERATED, Table};
 use crate::record::RowFacts;
 
 const RUN: &[Member] = &[
@@ -45,7 +45,7 @@ const _: () = check(Table::Health, RUN);
 ///
 /// # Errors
 /// If the text is not one JSON object.
-pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, serde_json::Error> {
+pub(super) fn map(text: &str, now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, MapError> {
     let mut mapper = Mapper::new(out);
     mapper.object(RUN, text)?;
     Ok(mapper.end(now))

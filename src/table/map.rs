@@ -8,7 +8,7 @@ use std::ops::Range;
 use jiff::{SignedDuration, Timestamp};
 
 use super::row::{RowWriter, is_guid, time_of};
-use super::{ColumnKind, EVENT_TIME, TIME_GENERATED, Table};
+use super::{ColumnKind, EVENT_TIME, MapError, TIME_GENERATED, Table};
 use crate::json;
 use crate::record::RowFacts;
 
@@ -77,8 +77,15 @@ pub(super) const fn check_text(table: Table, name: &str) {
     assert!(matches!(table.kind_of(name), Some(ColumnKind::String)), "no such column, or it takes no text");
 }
 
+/// The member that holds what has no column.
+const UNMAPPED: &str = "unmapped";
+
 /// The most members that one table of rules names: one bit of a word each.
 const MOST_MEMBERS: usize = 32;
+
+/// The most members that an object with rules may have: `CloudTrail` and `GuardDuty` write some dozens. What stands in a
+/// column is not counted.
+pub(super) const MAX_MEMBERS: usize = 4096;
 
 /// Maps one record.
 pub(super) struct Mapper<'r, 'o> {
@@ -90,6 +97,8 @@ pub(super) struct Mapper<'r, 'o> {
     pub(super) kept: Option<&'r str>,
     /// The member whose rule says that it is searched.
     pub(super) searched: Option<&'r str>,
+    /// Whether any member has a rule.
+    is_known: bool,
 }
 
 impl<'r, 'o> Mapper<'r, 'o> {
@@ -100,36 +109,39 @@ impl<'r, 'o> Mapper<'r, 'o> {
             unmapped: Vec::new(),
             kept: None,
             searched: None,
+            is_known: false,
         }
     }
 
     /// Writes the columns of an object's members, in their order; of duplicates the last counts, in the first's place.
-    pub(super) fn object(
-        &mut self,
-        members: &'static [Member],
-        text: &'r str,
-    ) -> Result<(), serde_json::Error> {
+    pub(super) fn object(&mut self, members: &'static [Member], text: &'r str) -> Result<(), MapError> {
         let (mut found, mut places) = (Vec::new(), HashMap::new());
+        let mut is_over = false;
         json::for_each_member(text, |name, value| match places.entry(name) {
             Entry::Occupied(place) => {
                 let (_, found): &mut (Cow<'r, str>, &'r str) = &mut found[*place.get()];
                 *found = value;
             }
+            Entry::Vacant(_) if found.len() == MAX_MEMBERS => is_over = true,
             Entry::Vacant(place) => {
                 found.push((place.key().clone(), value));
                 place.insert(found.len() - 1);
             }
         })?;
+        if is_over {
+            return Err(MapError::TooManyMembers);
+        }
         for (name, value) in found.into_iter().filter(|(_, value)| !json::is_empty(value)) {
             match members.iter().find(|(known, _)| *known == name) {
-                Some((name, rule)) => self.member(name, *rule, value),
+                Some((name, rule)) => self.member(name, *rule, value)?,
                 None => self.leave(&name, value),
             }
         }
         Ok(())
     }
 
-    fn member(&mut self, name: &'static str, rule: Rule, value: &'r str) {
+    fn member(&mut self, name: &'static str, rule: Rule, value: &'r str) -> Result<(), MapError> {
+        self.is_known = true;
         match rule {
             Rule::Text(column) => self.row.text(column, value),
             Rule::Json(column) => self.row.json_text(column, value),
@@ -169,14 +181,17 @@ impl<'r, 'o> Mapper<'r, 'o> {
             Rule::Kept => self.kept = Some(value),
             Rule::Nested(members) => {
                 let opened = self.open_unmapped(name);
-                if self.object(members, value).is_ok() {
-                    self.close_unmapped(opened);
-                } else {
-                    self.unmapped.truncate(opened.start);
-                    self.leave(name, value);
+                match self.object(members, value) {
+                    Ok(()) => self.close_unmapped(opened),
+                    Err(MapError::TooManyMembers) => return Err(MapError::TooManyMembers),
+                    Err(_) => {
+                        self.unmapped.truncate(opened.start);
+                        self.leave(name, value);
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// Begins the object under `unmapped` for what a nested object leaves.
@@ -198,12 +213,65 @@ impl<'r, 'o> Mapper<'r, 'o> {
         }
     }
 
-    /// Puts a member without a column under `unmapped`.
+    /// Puts a member without a column under `unmapped`, unless it holds nothing.
     fn leave(&mut self, name: &str, value: &str) {
+        if json::is_hollow(value) {
+            return;
+        }
         self.unmapped.extend_from_slice(json::text(&name).as_bytes());
         self.unmapped.push(b':');
         json::compact(value, &mut self.unmapped);
         self.unmapped.push(b',');
+    }
+
+    /// The member that was kept, with what has no column under `unmapped`; none if there is neither.
+    ///
+    /// A member of that name that stands there already is renamed: it gets more underscores than any other has.
+    ///
+    /// # Errors
+    /// If nothing of the record is known.
+    pub(super) fn kept_with_unmapped(&mut self) -> Result<Option<Cow<'r, str>>, MapError> {
+        if !self.is_known {
+            return Err(MapError::NothingKnown);
+        }
+        if self.unmapped.pop().is_none() {
+            return Ok(self.kept.map(Cow::Borrowed));
+        }
+        self.facts.unmapped = true;
+        let mut text = Vec::with_capacity(self.unmapped.len() + 64);
+        match self.kept {
+            Some(object) if object.starts_with('{') => {
+                let underscores = |name: &str| {
+                    let rest = name.strip_prefix(UNMAPPED)?;
+                    rest.bytes().all(|byte| byte == b'_').then_some(rest.len())
+                };
+                let (mut is_taken, mut most) = (false, 0);
+                json::for_each_member(object, |name, _| {
+                    let count = underscores(&name);
+                    is_taken |= count == Some(0);
+                    most = most.max(count.unwrap_or(0));
+                })?;
+                text.push(b'{');
+                json::for_each_member(object, |name, value| {
+                    let rename = is_taken && name == UNMAPPED;
+                    let name = if rename { format!("{name}{}", "_".repeat(most + 1)).into() } else { name };
+                    text.extend_from_slice(json::text(&name).as_bytes());
+                    text.push(b':');
+                    json::compact(value, &mut text);
+                    text.push(b',');
+                })?;
+            }
+            Some(value) => {
+                text.extend_from_slice(b"{\"value\":");
+                json::compact(value, &mut text);
+                text.push(b',');
+            }
+            None => text.push(b'{'),
+        }
+        text.extend_from_slice(b"\"unmapped\":{");
+        text.append(&mut self.unmapped);
+        text.extend_from_slice(b"}}");
+        Ok(Some(String::from_utf8(text).map_err(|_| MapError::Invalid)?.into()))
     }
 
     /// Ends the row: the time of reading where the record has none, the true time where the service would replace it.
@@ -228,10 +296,60 @@ pub(super) fn stands_beside(time: Option<Timestamp>, now: Timestamp) -> Option<(
     }
 }
 
-/// The whole part of a JSON number, if it fits a column of type int.
-#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+/// A JSON number, or text of one, rounded down, if it fits a column of type int. No float is made of it.
 fn floor(value: &str) -> Option<i32> {
-    let number: f64 = value.trim_matches('"').parse().ok()?;
-    let floor = number.floor();
-    (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&floor).then_some(floor as i32)
+    let text = value.trim_matches('"');
+    let (is_negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut digits = whole.bytes().chain(fraction.bytes());
+    if whole.is_empty() || !digits.clone().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let before_point = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?;
+    let mut number = 0_i64;
+    // Zeros before the point add nothing but length; after ten other digits the number fits no int.
+    for _ in 0..before_point {
+        match digits.next() {
+            Some(digit) => number = number * 10 + i64::from(digit - b'0'),
+            None if number == 0 => break,
+            None => number *= 10,
+        }
+        if number > 1 << 32 {
+            return None;
+        }
+    }
+    let has_fraction = digits.any(|digit| digit != b'0');
+    i32::try_from(if is_negative { -number - i64::from(has_fraction) } else { number }).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_rounded_down_by_its_digits() {
+        for (text, whole) in [
+            ("6.9999999999999999", Some(6)),
+            ("\"6.9\"", Some(6)),
+            ("8", Some(8)),
+            ("0.99e1", Some(9)),
+            ("123E-2", Some(1)),
+            ("5e-1", Some(0)),
+            ("2e3", Some(2000)),
+            ("0e999999999", Some(0)),
+            ("-0.5", Some(-1)),
+            ("-2.0", Some(-2)),
+            ("2147483647.9", Some(i32::MAX)),
+            ("2147483648", None),
+            ("1e999999999", None),
+            ("high", None),
+            ("\"\"", None),
+            ("[6]", None),
+            ("1e", None),
+            ("true", None),
+        ] {
+            assert_eq!(floor(text), whole, "{text}");
+        }
+    }
 }

@@ -21,20 +21,56 @@ pub use columns::{Column, ColumnKind, EVENT_TIME, TIME_GENERATED, Table};
 pub use plain::PlainRow;
 pub use row::MAX_FIELD_BYTES;
 
+use map::MAX_MEMBERS;
+
+use crate::batch::MAX_REQUEST_BYTES;
+use crate::failure::Reason;
 use crate::json;
 use crate::record::RowFacts;
 
-/// A record that can't become a row, even when repaired.
+/// How many bytes a record may grow by while it is repaired: no more than a row has room for.
+const MAX_REPAIR_BYTES: usize = MAX_REQUEST_BYTES;
+
+/// Why a record can't become a row, even when repaired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the record is no valid JSON object")]
-pub struct Unreadable;
+pub enum MapError {
+    /// It is not JSON, or not an object.
+    #[error("the record is no valid JSON object")]
+    Invalid,
+    /// Nothing in it is known: its row would be empty.
+    #[error("the record has no member that the table knows")]
+    NothingKnown,
+    /// An object in it has too many members.
+    #[error("an object of the record has more than {MAX_MEMBERS} members")]
+    TooManyMembers,
+    /// Repairing it would make it too long.
+    #[error("the record would grow by more than {MAX_REPAIR_BYTES} bytes when repaired")]
+    RepairTooLong,
+}
+
+impl MapError {
+    /// The reason of its dead letter.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::Invalid | Self::NothingKnown => Reason::Corrupt,
+            Self::TooManyMembers | Self::RepairTooLong => Reason::TooLarge,
+        }
+    }
+}
+
+impl From<serde_json::Error> for MapError {
+    fn from(_: serde_json::Error) -> Self {
+        Self::Invalid
+    }
+}
 
 impl Table {
     /// Appends the row of one record to `out`. The clock decides which times the service would replace.
     ///
     /// # Errors
-    /// If the record is no JSON object; nothing is appended then.
-    pub fn map(self, record: &[u8], now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, Unreadable> {
+    /// If the record can't become a row; nothing is appended then.
+    pub fn map(self, record: &[u8], now: Timestamp, out: &mut Vec<u8>) -> Result<RowFacts, MapError> {
         let start = out.len();
         let map = match self {
             Self::AwsCloudTrail => cloudtrail::map,
@@ -42,20 +78,18 @@ impl Table {
             Self::Health => health::map,
             Self::Completeness => completeness::map,
         };
-        let text = json::readable(record);
+        let most_bytes = record.len() + MAX_REPAIR_BYTES;
+        let text = json::readable(record, most_bytes).ok_or(MapError::RepairTooLong)?;
         let was_repaired = matches!(&text, Cow::Owned(text) if text.as_bytes() != record);
-        if let Ok(facts) = map(&text, now, out) {
-            return Ok(RowFacts { repaired: was_repaired, ..facts });
-        }
-        out.truncate(start);
-        let repaired = json::repair(record);
-        if repaired.as_bytes() == text.as_bytes() {
-            return Err(Unreadable);
-        }
-        map(&repaired, now, out).map(|facts| RowFacts { repaired: true, ..facts }).map_err(|_| {
+        let mut mapped = map(&text, now, out);
+        if mapped == Err(MapError::Invalid) && matches!(text, Cow::Borrowed(_)) {
             out.truncate(start);
-            Unreadable
-        })
+            let repaired = json::repair(record, most_bytes).ok_or(MapError::RepairTooLong)?;
+            mapped = map(&repaired, now, out).map(|facts| RowFacts { repaired: true, ..facts });
+        }
+        mapped
+            .map(|facts| RowFacts { repaired: facts.repaired || was_repaired, ..facts })
+            .inspect_err(|_| out.truncate(start))
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 
 use super::map::{Member, Rule, stands_beside};
 use super::row::{is_guid, usual_time};
@@ -81,6 +82,9 @@ impl Head {
     }
 }
 
+/// What tells that data may have a member of the name that is ours: the name, or an escape in any name.
+static NAMED_UNMAPPED: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(b"\"unmapped\""), Finder::new(b"\\u00")]);
 static EVENT_TIME_HEAD: LazyLock<Head> = LazyLock::new(|| Head::new(EVENT_TIME));
 
 struct Planned {
@@ -335,9 +339,10 @@ impl<'a> Pass<'a> {
         self.put_unmapped(name)?;
         self.put_unmapped(b"\\\":")?;
         let end = self.unmapped.value::<true>(Cursor { at, to: self.unmapped_to })?;
+        let is_hollow = end.to - self.unmapped_to == 2 && matches!(self.row.from[at], b'{' | b'[');
         self.unmapped_to = end.to;
         self.put_unmapped(b",")?;
-        if is_empty(&self.row.from[at..end.at]) {
+        if is_hollow || is_empty(&self.row.from[at..end.at]) {
             self.unmapped_to = start;
         }
         Some(end.at)
@@ -352,8 +357,15 @@ impl<'a> Pass<'a> {
                 None => Some(to),
             };
         }
+        self.facts.unmapped = true;
         let start = self.row.put(to, head.bytes, head.count)?;
         let to = match kept {
+            // A member of the same name is renamed there.
+            Some(kept)
+                if NAMED_UNMAPPED.iter().any(|name| name.find(&self.row.from[kept.clone()]).is_some()) =>
+            {
+                return None;
+            }
             Some(kept) if self.row.from[kept.start] == b'{' => {
                 let end = self.row.value::<true>(Cursor { at: kept.start, to: start })?.to - 1;
                 if end > start + 1 { self.row.put(end, *b",", 1)? } else { end }

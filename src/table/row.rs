@@ -20,6 +20,8 @@ pub const MAX_FIELD_BYTES: usize = 65_536;
 const FIRST_TIME: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 const ELLIPSIS: &str = "…";
+/// Two halves of a surrogate pair.
+const LONGEST_ESCAPE_BYTES: usize = 12;
 
 /// A row that is being written.
 pub(super) struct RowWriter<'a> {
@@ -43,8 +45,13 @@ impl<'a> RowWriter<'a> {
         self.truncated
     }
 
+    /// Whether no column is written yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.len() == self.start + 1
+    }
+
     fn name(&mut self, column: &str) {
-        if self.out.len() > self.start + 1 {
+        if !self.is_empty() {
             self.out.push(b',');
         }
         self.out.push(b'"');
@@ -59,7 +66,7 @@ impl<'a> RowWriter<'a> {
         }
         // The escapes only shorten: a token that fits is a value that fits.
         if value.len() - 2 > MAX_FIELD_BYTES
-            && let Some(string) = json::string(value).filter(|string| string.len() > MAX_FIELD_BYTES)
+            && let Some(string) = beginning(value).filter(|string| string.len() > MAX_FIELD_BYTES)
         {
             self.name(column);
             self.out.push(b'"');
@@ -81,14 +88,12 @@ impl<'a> RowWriter<'a> {
         }
         self.name(column);
         self.out.push(b'"');
-        let inside = self.out.len();
-        json::compact_escaped(value, self.out);
-        if self.out.len() - inside > MAX_FIELD_BYTES
-            && let Some(cut) = cut_json(value)
-        {
-            self.out.truncate(inside);
-            json::escape(&cut, self.out);
-            self.truncated += 1;
+        match cut_json(value) {
+            None => json::compact_escaped(value, self.out),
+            Some(cut) => {
+                json::escape(&cut, self.out);
+                self.truncated += 1;
+            }
         }
         self.out.push(b'"');
     }
@@ -96,14 +101,12 @@ impl<'a> RowWriter<'a> {
     /// JSON as a value of its own.
     pub(super) fn dynamic(&mut self, column: &str, value: &str) {
         self.name(column);
-        let inside = self.out.len();
-        json::compact(value, self.out);
-        if self.out.len() - inside > MAX_FIELD_BYTES
-            && let Some(cut) = cut_json(value)
-        {
-            self.out.truncate(inside);
-            self.out.extend_from_slice(cut.as_bytes());
-            self.truncated += 1;
+        match cut_json(value) {
+            None => json::compact(value, self.out),
+            Some(cut) => {
+                self.out.extend_from_slice(cut.as_bytes());
+                self.truncated += 1;
+            }
         }
     }
 
@@ -127,17 +130,38 @@ impl<'a> RowWriter<'a> {
     }
 }
 
-/// What stands for a JSON text that is too long; none if it is not.
+/// What a JSON string says; of one that is certainly too long no more than that shows.
+fn beginning(value: &str) -> Option<Cow<'_, str>> {
+    /// An escape stands for a byte at least.
+    const MAX_ESCAPED_BYTES: usize = "\\u0000".len() * (MAX_FIELD_BYTES + 1);
+    if value.len() - 2 <= MAX_ESCAPED_BYTES + LONGEST_ESCAPE_BYTES {
+        return json::string(value);
+    }
+    // Cut at the border of a character and of an escape.
+    let end = value.floor_char_boundary(1 + MAX_ESCAPED_BYTES + LONGEST_ESCAPE_BYTES);
+    (end - LONGEST_ESCAPE_BYTES..=end).rev().filter(|end| value.is_char_boundary(*end)).find_map(|end| {
+        let beginning = json::string(&[&value[..end], "\""].concat())?.into_owned();
+        Some(Cow::Owned(beginning))
+    })
+}
+
+/// What stands for a JSON text that is too long; none if it is not. The text is read as it stands, never copied whole.
 fn cut_json(value: &str) -> Option<String> {
-    let mut compact = Vec::with_capacity(value.len());
-    json::compact(value, &mut compact);
-    let compact = String::from_utf8_lossy(&compact);
-    if compact.len() <= MAX_FIELD_BYTES {
+    if value.len() <= MAX_FIELD_BYTES {
         return None;
     }
-    let sha256 = json::hex(&Sha256::digest(compact.as_bytes()));
-    let mut cut =
-        format!(r#"{{"truncated":true,"bytes":{},"sha256":"{sha256}","head":""#, compact.len()).into_bytes();
+    let (mut bytes, mut hash, mut compact) = (0, Sha256::new(), String::with_capacity(MAX_FIELD_BYTES));
+    json::spans_of_compact(value, |span| {
+        bytes += span.len();
+        hash.update(span);
+        let room = MAX_FIELD_BYTES - compact.len();
+        compact.push_str(&span[..span.floor_char_boundary(room)]);
+    });
+    if bytes <= MAX_FIELD_BYTES {
+        return None;
+    }
+    let sha256 = json::hex(&hash.finalize());
+    let mut cut = format!(r#"{{"truncated":true,"bytes":{bytes},"sha256":"{sha256}","head":""#).into_bytes();
     let room = MAX_FIELD_BYTES - cut.len() - "\"}".len();
     let mut head = Vec::with_capacity(room);
     let mut end = compact.floor_char_boundary(room);
@@ -235,6 +259,8 @@ mod tests {
             ("x".repeat(MAX_FIELD_BYTES + 1), false),
             ("é".repeat(MAX_FIELD_BYTES / 2), true),
             ("é".repeat(MAX_FIELD_BYTES / 2 + 1), false),
+            ("\u{1}".repeat(3_000_000), false),
+            ("é\\\u{1}\u{10348}".repeat(300_000), false),
             ("\\\"\n".repeat(MAX_FIELD_BYTES / 3), true),
             ("\\\"\n".repeat(MAX_FIELD_BYTES / 3 + 1), false),
         ] {
