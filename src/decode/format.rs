@@ -137,7 +137,7 @@ impl Sniffer {
             self.place = match (self.place, byte) {
                 // A byte order mark.
                 (Place::Object, 0xef | 0xbb | 0xbf) => Place::Object,
-                (Place::Object | Place::List, b'{') => Place::BeforeName,
+                (Place::Object | Place::List, b'{') | (Place::AfterValue, b',') => Place::BeforeName,
                 (Place::List, b']') => return Sniffed::Format(Format::GuardDuty),
                 (Place::BeforeName, b'"') => {
                     self.name_start = self.at;
@@ -153,7 +153,6 @@ impl Sniffer {
                     self.place = Place::InValue(ValueScanner::new(byte));
                     continue;
                 }
-                (Place::AfterValue, b',') => Place::BeforeName,
                 _ => return Sniffed::None,
             };
             self.at += 1;
@@ -207,13 +206,13 @@ mod tests {
             (b"", Sniffed::Undecided),
         ] {
             for step in [1, 3, 1000] {
-                let (mut sniffer, mut sniffed) = (Sniffer::new(), Sniffed::Undecided);
+                let (mut sniffer, mut result) = (Sniffer::new(), Sniffed::Undecided);
                 for end in (0..bytes.len()).step_by(step).chain([bytes.len()]) {
-                    if sniffed == Sniffed::Undecided {
-                        sniffed = sniffer.sniff(&bytes[..end]);
+                    if result == Sniffed::Undecided {
+                        result = sniffer.sniff(&bytes[..end]);
                     }
                 }
-                assert_eq!(sniffed, expected, "{} by {step}", String::from_utf8_lossy(bytes));
+                assert_eq!(result, expected, "{} by {step}", String::from_utf8_lossy(bytes));
             }
         }
     }
