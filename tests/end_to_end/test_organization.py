@@ -71,7 +71,7 @@ def bucket_policy(role: str) -> dict[str, Any]:
     """Fill in the statement that README shows."""
     section = (ROOT / "README.md").read_text().split("\n## A whole organisation\n")[1].split("\n## ")[0]
     (text,) = [block for block in section.split("```") if "SentinelForwarderReads" in block]
-    statement = json.loads(text.removeprefix("json").replace("ROLE_ARN", role).replace("BUCKET", LOG_ARCHIVE))
+    statement = json.loads(text.removeprefix("json").replace("ROLE_ARN", role).replace("PARTITION", "aws").replace("BUCKET", LOG_ARCHIVE))
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
