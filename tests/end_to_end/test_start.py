@@ -80,3 +80,19 @@ def test_the_first_upload_takes_the_token_that_was_fetched_at_the_start(stack: S
     assert function.invoke(FINDING).kind == "response"
     assert counts(stack) == {"AWSGuardDuty": 1}
     assert stack.standin.state()["tokens"]["exchanges"] == 1
+
+
+# As the operating system hands them over: a byte that is no UTF-8.
+ODD = "caf\udce9"
+
+
+def test_a_variable_that_is_no_utf_8_stops_nothing_unless_it_is_a_setting(tmp_path: Path) -> None:
+    url = "http://127.0.0.1:9"
+    environment = function_environment(url, url, f"{url}/work", f"{url}/letters", None) | {ODD: "1", "ODD": ODD}
+    with Function(Binaries.built().forwarder, environment, tmp_path / "log") as function:
+        assert function.invoke(TEST_EVENT).kind == "response"
+    wrong = environment | {"AZURE_CLIENT_ID": ODD}
+    with Function(Binaries.built().forwarder, wrong, tmp_path / "wrong") as function:
+        assert function.process.wait(timeout=10) != 0
+        log = function.log()
+    assert "AZURE_CLIENT_ID: is no UTF-8" in log and "panicked" not in log

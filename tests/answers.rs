@@ -1,4 +1,5 @@
-//! Entra's answers that are out of the ordinary: each has its place, and none is taken for a token.
+//! Answers of Entra and of the Logs Ingestion API that are out of the ordinary: each has its place, and none is taken for
+//! a token or a receipt.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use sentinel_forwarder::aws::http_client;
-use sentinel_forwarder::config::{Api, Config, LogsIngestion};
+use sentinel_forwarder::config::{Api, Config, DataCollectionRule, LogsIngestion};
 use sentinel_forwarder::deadline::Deadline;
 use sentinel_forwarder::failure::{Disposition, Reason};
 use sentinel_forwarder::sentinel::{LogSink, LogsIngestionSink, TokenCache};
@@ -161,4 +162,55 @@ async fn rules_are_not_blamed_for_entra_and_entra_rests_when_it_fails() {
     let (_, result) = sink.upload(Table::AwsGuardDuty, b"[{}]", deadline).await;
     assert!(matches!(result.unwrap_err().disposition(), Disposition::Retryable { after: Some(_) }));
     assert_eq!((posts.load(Ordering::Relaxed), exchanges.load(Ordering::Relaxed)), (0, 5));
+}
+
+#[tokio::test]
+async fn each_answer_to_an_upload_has_its_place_and_keeps_its_status() {
+    let permanent = |reason| Disposition::Permanent(reason);
+    let unknown = Disposition::RetryableWithAlarm { reason: Reason::Misconfigured, after: None };
+    let (authority, _) = serve(200, r#"{"access_token":"t","expires_in":3600}"#.to_owned());
+    for status in [
+        200, 201, 202, 206, 299, 301, 302, 307, 308, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410, 411,
+        412, 413, 415, 421, 422, 425, 426, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504, 505, 529, 599,
+        600, 999,
+    ] {
+        let (endpoint, _) = serve(status, "<html>portal</html>".to_owned());
+        let settings = settings(&authority, &endpoint);
+        let sink = LogsIngestionSink::new(http_client().unwrap(), settings, SecretString::from("secret"), 6);
+        // There is no time for a second try.
+        let deadline = Deadline::at(Instant::now() + Duration::from_millis(200));
+        let error = sink.upload(Table::AwsGuardDuty, b"[{}]", deadline).await.1.unwrap_err();
+        let expected = match status {
+            200..=299 | 404 => permanent(Reason::Misconfigured),
+            400 => Disposition::Poison(Reason::Rejected),
+            401 => permanent(Reason::Unauthorized),
+            403 => permanent(Reason::Forbidden),
+            413 => Disposition::Poison(Reason::TooLarge),
+            408 | 429 | 500 | 502..=599 => TRANSIENT,
+            _ => unknown,
+        };
+        assert_eq!((error.disposition(), error.status()), (expected, Some(status)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_rows_that_one_rule_refuses_another_takes_and_the_alarm_rings() {
+    let (authority, _) = serve(200, r#"{"access_token":"t","expires_in":3600}"#.to_owned());
+    for (status, reason) in
+        [(403, Reason::Forbidden), (404, Reason::Misconfigured), (400, Reason::Misconfigured)]
+    {
+        let ((refuses, _), (takes, taken)) = (serve(status, String::new()), serve(204, String::new()));
+        let mut settings = settings(&authority, &refuses);
+        let second = settings.rules[0].clone();
+        settings.rules.push(DataCollectionRule { endpoint: takes, ..second });
+        let sink = LogsIngestionSink::new(http_client().unwrap(), settings, SecretString::from("secret"), 6);
+        let mut passed_over = Vec::new();
+        for _ in 0..4 {
+            let deadline = Deadline::at(Instant::now() + Duration::from_secs(20));
+            let (costs, result) = sink.upload(Table::AwsGuardDuty, b"[{}]", deadline).await;
+            assert_eq!(result, Ok(()), "{status}");
+            passed_over.extend(costs.passed_over);
+        }
+        assert_eq!((passed_over, taken.load(Ordering::Relaxed)), (vec![reason], 4), "{status}");
+    }
 }
