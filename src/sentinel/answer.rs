@@ -17,8 +17,8 @@ use crate::http_client::read_body;
 
 /// The most bytes of an answer that are read: an error of either service is some hundred bytes.
 pub(super) const MOST_BYTES: usize = 64 << 10;
-/// How long reading the code of an error may take: without one the status says enough.
-const CODE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long reading the code of an error may take. It comes with the head, and without it the status says enough.
+const CODE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Codes of 400 that are about the request's address: no row is at fault, so that bisecting would post each in vain.
 /// The first is the Logs Ingestion API's, the others are the legacy one's.
