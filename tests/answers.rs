@@ -199,7 +199,7 @@ async fn the_rows_that_one_rule_refuses_another_takes_and_the_alarm_rings() {
     for (status, reason) in
         [(403, Reason::Forbidden), (404, Reason::Misconfigured), (400, Reason::Misconfigured)]
     {
-        let ((refuses, _), (takes, taken)) = (serve(status, String::new()), serve(204, String::new()));
+        let ((refuses, _), (takes, count)) = (serve(status, String::new()), serve(204, String::new()));
         let mut settings = settings(&authority, &refuses);
         let second = settings.rules[0].clone();
         settings.rules.push(DataCollectionRule { endpoint: takes, ..second });
@@ -211,6 +211,6 @@ async fn the_rows_that_one_rule_refuses_another_takes_and_the_alarm_rings() {
             assert_eq!(result, Ok(()), "{status}");
             passed_over.extend(costs.passed_over);
         }
-        assert_eq!((passed_over, taken.load(Ordering::Relaxed)), (vec![reason], 4), "{status}");
+        assert_eq!((passed_over, count.load(Ordering::Relaxed)), (vec![reason], 4), "{status}");
     }
 }
