@@ -64,17 +64,14 @@ fn connect(tls: Option<&ClientConfig>) -> Result<Client, reqwest::Error> {
 }
 
 impl HttpClient {
-    /// Sends the request that is built.
+    /// Sends the request that is built; where it is repeated, it is built anew.
     ///
     /// # Errors
     /// If no answer comes, or none of this protocol.
-    pub async fn send(
-        &self,
-        build: impl FnOnce(&Client) -> RequestBuilder,
-    ) -> Result<Response, reqwest::Error> {
-        let client = self.pool().client.clone();
-        let request = build(&client).build()?;
-        self.execute(request).await
+    pub async fn send(&self, build: impl Fn(&Client) -> RequestBuilder) -> Result<Response, reqwest::Error> {
+        let pool = self.current_pool();
+        let request = build(&pool.client).build()?;
+        self.execute_in(pool, request, |client| build(client).build().ok()).await
     }
 
     /// Sends a request.
@@ -83,7 +80,15 @@ impl HttpClient {
     /// If no answer comes, or none of this protocol.
     pub async fn execute(&self, request: Request) -> Result<Response, reqwest::Error> {
         let again = request.try_clone();
-        let pool = self.current_pool();
+        self.execute_in(self.current_pool(), request, |_| again).await
+    }
+
+    async fn execute_in(
+        &self,
+        pool: Pool,
+        request: Request,
+        again: impl FnOnce(&Client) -> Option<Request>,
+    ) -> Result<Response, reqwest::Error> {
         let error = match pool.client.execute(request).await {
             Ok(response) => return Ok(self.answered(response)),
             Err(error) => error,
@@ -93,12 +98,13 @@ impl HttpClient {
             return Err(error);
         }
         let fresh = self.renew(&pool);
-        match again {
-            // Whoever waited in vain has no time for another wait: the next request goes by a fresh connection.
-            Some(again) if !error.is_timeout() => {
-                fresh.client.execute(again).await.map(|response| self.answered(response))
-            }
-            _ => Err(error),
+        // Whoever waited in vain has no time for another wait: the next request goes by a fresh connection.
+        if error.is_timeout() {
+            return Err(error);
+        }
+        match again(&fresh.client) {
+            Some(again) => fresh.client.execute(again).await.map(|response| self.answered(response)),
+            None => Err(error),
         }
     }
 
@@ -229,6 +235,21 @@ mod tests {
             }
         }
         assert_eq!(connections.load(Ordering::SeqCst), 16);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_repeated_is_built_anew() {
+        let client = http_client().unwrap();
+        let (url, _) = serve(1, &[Doing::Answer, Doing::Break], WORKS);
+        let built = AtomicUsize::default();
+        for expected in [1, 3] {
+            let sent = client.send(|client| {
+                built.fetch_add(1, Ordering::SeqCst);
+                client.post(&url).body("[{}]")
+            });
+            assert_eq!(sent.await.unwrap().status(), 204);
+            assert_eq!(built.load(Ordering::SeqCst), expected);
+        }
     }
 
     #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_redirect_does_not_take_a_secret_along() {
         stream.write_all(answer.as_bytes()).unwrap();
     });
     let client = http_client().unwrap();
-    let sent = client.send(|client| client.post(url).timeout(Duration::from_secs(5)).body(SECRET));
+    let sent = client.send(|client| client.post(&url).timeout(Duration::from_secs(5)).body(SECRET));
     let response = sent.await.unwrap();
     assert_eq!(response.status(), 307);
     answering.join().unwrap();

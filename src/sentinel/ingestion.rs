@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,18 +86,22 @@ impl<P: ProofSource> LogsIngestionSink<P> {
     }
 
     async fn post_once(&self, url: &str, token: &SecretString, packed: &Bytes) -> Result<(), UploadError> {
-        let request_id = Uuid::new_v4().to_string();
+        // Each post has its own, also where a connection broke and it is repeated.
+        let request_id = Mutex::new(String::new());
         let sent = self.client.send(|client| {
+            let fresh = Uuid::new_v4().to_string();
+            request_id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&fresh);
             client
                 .post(url)
                 .timeout(POST_TIMEOUT)
                 .bearer_auth(token.expose_secret())
                 .header("content-type", "application/json")
                 .header("content-encoding", "gzip")
-                .header("x-ms-client-request-id", &request_id)
+                .header("x-ms-client-request-id", fresh)
                 .body(packed.clone())
         });
         let response = sent.await.map_err(|error| UploadError::no_answer(kind_of(&error)))?;
+        let request_id = request_id.into_inner().unwrap_or_else(PoisonError::into_inner);
         judge(response, RECEIPT, request_id).await
     }
 }

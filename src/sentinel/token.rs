@@ -234,7 +234,7 @@ impl<P: ProofSource> TokenCache<P> {
         let form = self.form(&self.proofs.proof().await?)?;
         let sent = self.client.send(|client| {
             let request = client.post(&self.url).timeout(EXCHANGE_TIMEOUT);
-            request.header("content-type", "application/x-www-form-urlencoded").body(form)
+            request.header("content-type", "application/x-www-form-urlencoded").body(form.clone())
         });
         let response = sent.await.map_err(|error| ExchangeError::NoAnswer(kind_of(&error)))?;
         let status = response.status().as_u16();
