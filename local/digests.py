@@ -47,11 +47,16 @@ class Digest:
     key: str
     body: bytes
     signature: str
+    # Of a backfill, when it was made.
+    generated_at: datetime | None = None
 
     @property
     def metadata(self) -> dict[str, str]:
         """The metadata of the object."""
-        return {"signature": self.signature, "signature-algorithm": "SHA256withRSA"}
+        metadata = {"signature": self.signature, "signature-algorithm": "SHA256withRSA"}
+        if self.generated_at:
+            metadata["backfill-generation-timestamp"] = f"{self.generated_at:%Y-%m-%dT%H:%M:%SZ}"
+        return metadata
 
     @property
     def content(self) -> bytes:
@@ -119,7 +124,10 @@ class Chain:
             hashlib.sha256(content).hexdigest(),
             document["previousDigestSignature"] or "null",
         ]
-        return Digest(self.bucket, key, gzip.compress(content), self.signer.sign("\n".join(signed)))
+        generated_at = end + timedelta(hours=25) if suffix == "_backfill" else None
+        return Digest(
+            self.bucket, key, gzip.compress(content), self.signer.sign("\n".join(signed)), generated_at
+        )
 
     def _listed(self, key: str, content: bytes) -> dict[str, str]:
         return {

@@ -5,9 +5,12 @@
 
 use aws_sdk_s3::types::EncodingType;
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 use super::objects::{Chunks as _, ReadError, S3Objects, classify};
-use crate::digest::{Signature, Version};
+use crate::decode::ContentHash;
+use crate::digest::{Hash, Signature, Version};
 use crate::task::ObjectRef;
 use crate::trigger::decode_key;
 
@@ -49,6 +52,12 @@ pub trait Archive: Send + Sync + 'static {
         most_bytes: usize,
     ) -> impl Future<Output = Result<Stored, ReadError>> + Send;
 
+    /// The SHA-256 of an object's uncompressed content; none if its gzip stream is damaged.
+    fn content_hash(
+        &self,
+        object: &ObjectRef,
+    ) -> impl Future<Output = Result<Option<Hash>, ReadError>> + Send;
+
     /// A page of the versions of all keys with this prefix, from behind a mark on.
     fn versions(
         &self,
@@ -69,8 +78,20 @@ impl Archive for S3Objects {
             }
         }
         let signature = metadata.remove("signature").zip(metadata.remove("signature-algorithm"));
-        let signature = signature.map(|(hex, algorithm)| Signature { hex, algorithm });
+        let generated_at = metadata.get("backfill-generation-timestamp").and_then(|text| time(text));
+        let signature = signature.map(|(hex, algorithm)| Signature { hex, algorithm, generated_at });
         Ok(Stored { object, bytes, signature })
+    }
+
+    async fn content_hash(&self, object: &ObjectRef) -> Result<Option<Hash>, ReadError> {
+        let (_, mut chunks, _) = self.open_with_metadata(object).await?;
+        let mut hash = ContentHash::default();
+        while let Some(chunk) = chunks.next().await? {
+            if hash.push(chunk).is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(hash.end().ok())
     }
 
     async fn versions(&self, bucket: &str, prefix: &str, behind: &Mark) -> Result<Versions, ReadError> {
@@ -96,4 +117,10 @@ impl Archive for S3Objects {
             .map(|key| Mark { key, version_id: output.next_version_id_marker().map(str::to_owned) });
         Ok(Versions { versions: versions.collect(), next })
     }
+}
+
+/// A moment of metadata, in either form of ISO 8601.
+fn time(text: &str) -> Option<Timestamp> {
+    let basic = || Offset::UTC.to_timestamp(DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?).ok();
+    text.parse().ok().or_else(basic)
 }

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::config::Builder;
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use super::ledger_clock::LedgerClock;
@@ -24,7 +24,7 @@ use crate::delivery::{Content, Counts, Entry, Key, LedgerTime, Settled, Stage};
 use crate::failure::Reason;
 
 /// How long entries are kept: longer than anyone replays or verifies a year's logs.
-pub(super) const KEPT_SECONDS: i64 = 400 * 24 * 60 * 60;
+pub const KEPT: SignedDuration = SignedDuration::from_hours(400 * 24);
 
 /// Why an entry was not written or read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn item(key: &Key, entry: &Entry) -> HashMap<String, AttributeValue> {
         ("stage".to_owned(), text(stage)),
         ("holder".to_owned(), text(&entry.holder)),
         ("announced_at".to_owned(), text(&entry.announced_at.to_string())),
-        ("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs())),
+        ("expires_at".to_owned(), number((now.as_second() + KEPT.as_secs()).unsigned_abs())),
     ]);
     let content = entry.content.as_ref();
     for (name, count) in [

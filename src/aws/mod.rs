@@ -57,7 +57,7 @@ pub use error::{AwsError, is_denial};
 pub use guardduty::{Detector, Findings, GuardDuty, GuardDutyError, IdPage};
 #[cfg(feature = "cli")]
 pub use inspection::{BucketFacts, Caller, Inspection, QueueFacts, Redrive, TableFacts};
-pub use ledger::{DynamoLedger, Ledger, LedgerError};
+pub use ledger::{DynamoLedger, KEPT, Ledger, LedgerError};
 #[cfg(feature = "cli")]
 pub use mailbox::{Mailbox, MailboxError, Received, SqsMailbox};
 pub use notes::{MOST_KEYS, Note, Notes, update_note};

@@ -8,13 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 use tokio::time::sleep;
 
-use super::ledger::{DynamoLedger, KEPT_SECONDS, LedgerError, entry_of, number, text, unavailable};
+use super::ledger::{DynamoLedger, KEPT, LedgerError, entry_of, number, text, unavailable};
 use crate::delivery::{Entry, Key};
 
 /// The most keys of one call.
@@ -59,6 +60,12 @@ pub trait Notes: Send + Sync + 'static {
 
     /// The notes that stand under these keys; likewise.
     fn notes(&self, keys: &[Key]) -> impl Future<Output = Result<HashMap<String, Note>, LedgerError>> + Send;
+
+    /// Reads all there is once, in no order; how many calls that took.
+    fn scan(
+        &self,
+        take: &(dyn Fn(&str, Note) + Sync),
+    ) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 
     /// The note that stands there.
     fn note(&self, key: &Key) -> impl Future<Output = Result<Note, LedgerError>> + Send;
@@ -129,7 +136,50 @@ impl DynamoLedger {
     }
 }
 
+/// So many parts of the table are scanned at once
+/// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.ParallelScan>).
+const SEGMENTS: i32 = 8;
+/// The attributes that a scan brings along: those of entries, links and heads of chains.
+const SCANNED: [&str; 11] =
+    ["pk", "version", "stage", "sha256", "signature", "end", "after", "next", "since", "bucket", "key"];
+
+impl DynamoLedger {
+    /// Reads one part of the table.
+    async fn scan_segment(
+        &self,
+        segment: i32,
+        take: &(dyn Fn(&str, Note) + Sync),
+    ) -> Result<u64, LedgerError> {
+        let names = SCANNED.map(|name| (format!("#{name}"), name.to_owned()));
+        let shown = SCANNED.map(|name| format!("#{name}")).join(", ");
+        let (mut calls, mut behind) = (0, None);
+        loop {
+            let request =
+                self.client.scan().table_name(&self.table).segment(segment).total_segments(SEGMENTS);
+            let request = request
+                .projection_expression(&shown)
+                .set_expression_attribute_names(Some(names.clone().into()))
+                .set_exclusive_start_key(behind);
+            let output = request.send().await.map_err(|error| unavailable(error.code()))?;
+            calls += 1;
+            for item in output.items.unwrap_or_default() {
+                let key = item.get("pk").and_then(|key| key.as_s().ok()).cloned().unwrap_or_default();
+                take(&key, note_of(item));
+            }
+            behind = output.last_evaluated_key.filter(|key| !key.is_empty());
+            if behind.is_none() {
+                return Ok(calls);
+            }
+        }
+    }
+}
+
 impl Notes for DynamoLedger {
+    async fn scan(&self, take: &(dyn Fn(&str, Note) + Sync)) -> Result<u64, LedgerError> {
+        let segments = (0..SEGMENTS).map(|segment| self.scan_segment(segment, take));
+        Ok(try_join_all(segments).await?.into_iter().sum())
+    }
+
     async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
         let items = self.items(keys).await?;
         items.into_iter().map(|(key, item)| Ok((key, entry_of(&item)?))).collect()
@@ -154,7 +204,7 @@ impl Notes for DynamoLedger {
         item.insert("pk".to_owned(), text(key.as_str()));
         item.insert("version".to_owned(), number(note.version + 1));
         if !key.is_lasting() {
-            item.insert("expires_at".to_owned(), number((now.as_second() + KEPT_SECONDS).unsigned_abs()));
+            item.insert("expires_at".to_owned(), number((now.as_second() + KEPT.as_secs()).unsigned_abs()));
         }
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = if note.version == 0 {

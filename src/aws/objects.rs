@@ -72,6 +72,12 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Whether it may be read in a moment.
+    #[must_use]
+    pub const fn is_for_now(&self) -> bool {
+        matches!(self.disposition(), Disposition::Retryable { .. })
+    }
+
     /// What helps.
     #[must_use]
     pub const fn disposition(&self) -> Disposition {
@@ -250,7 +256,8 @@ pub(super) fn classify<E: ProvideErrorMetadata>(
     let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
     match (status, code.as_str()) {
         (_, "InvalidObjectState") => ReadError::Archived { code },
-        (403, _) => ReadError::Denied { code },
+        // The last was encrypted with a key of the writer's own (SSE-C), which must come with each read.
+        (403, _) | (400, "InvalidRequest") => ReadError::Denied { code },
         // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: 307 is for now, these are for good.
         (301, _) | (400, "AuthorizationHeaderMalformed") => {
             ReadError::WrongRegion { code, region: region.unwrap_or("that S3 did not name").to_owned() }

@@ -102,9 +102,7 @@ impl PublicKeys for CloudTrailKeys {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<Option<PublicKey>, KeyError> {
-        let is_it = |key: &&PublicKey| {
-            key.fingerprint == fingerprint && key.valid_from <= until && from <= key.valid_until
-        };
+        let is_it = |key: &&PublicKey| key.is(fingerprint, from, until);
         let Known { client, keys } = self.known(region);
         if let Some(key) = keys.iter().find(is_it) {
             return Ok(Some(key.clone()));

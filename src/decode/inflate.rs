@@ -5,6 +5,7 @@
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
+use sha2::{Digest, Sha256};
 
 use super::DecodeError;
 
@@ -109,6 +110,54 @@ impl Inflater {
                         return Err(DecodeError::Gzip);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// How much of a content is inflated at once while it is hashed.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Computes the SHA-256 of an object's uncompressed content; nothing of it is kept.
+pub struct ContentHash {
+    inflater: Inflater,
+    hash: Sha256,
+    piece: Vec<u8>,
+}
+
+impl Default for ContentHash {
+    fn default() -> Self {
+        Self { inflater: Inflater::new(), hash: Sha256::new(), piece: Vec::with_capacity(PIECE_BYTES) }
+    }
+}
+
+impl ContentHash {
+    /// Takes the next bytes of the object.
+    ///
+    /// # Errors
+    /// If they are no gzip stream, though it began as one.
+    pub fn push(&mut self, chunk: Bytes) -> Result<(), DecodeError> {
+        self.inflater.push(chunk);
+        self.drain()
+    }
+
+    /// The hash, once all bytes were taken.
+    ///
+    /// # Errors
+    /// If the gzip stream is cut off, or followed by something else.
+    pub fn end(mut self) -> Result<[u8; 32], DecodeError> {
+        self.inflater.end_input();
+        self.drain()?;
+        Ok(self.hash.finalize().into())
+    }
+
+    fn drain(&mut self) -> Result<(), DecodeError> {
+        loop {
+            self.piece.clear();
+            let inflated = self.inflater.inflate(&mut self.piece)?;
+            self.hash.update(&self.piece);
+            if inflated != Inflated::Some {
+                return Ok(());
             }
         }
     }

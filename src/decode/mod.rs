@@ -17,6 +17,7 @@ use thiserror::Error;
 
 pub use self::format::{Format, KeyTells};
 use self::format::{Sniffed, Sniffer};
+pub use self::inflate::ContentHash;
 use self::inflate::{Inflated, Inflater};
 use crate::record::Record;
 

@@ -28,7 +28,7 @@ pub struct Link {
     pub after: Option<Timestamp>,
     /// The digest that follows it, once one does.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
+    pub next: Option<Place>,
 }
 
 /// What is remembered of a chain.
@@ -109,11 +109,14 @@ impl Joint<'_> {
             }
         };
         if let Some(link) = link {
-            compare(link.sha256 == json::hex(&previous.sha256), link.signature == previous.signature);
+            compare(
+                link.sha256 == json::hex(&previous.sha256),
+                link.signature.eq_ignore_ascii_case(&previous.signature),
+            );
         }
         if let Found::Something { sha256, signature } = found {
-            let signature = signature.as_ref().map(|signature| signature.hex.as_str());
-            compare(*sha256 == Some(previous.sha256), signature == Some(&previous.signature));
+            let is_same = signature.as_ref().is_some_and(|signature| signature.is(&previous.signature));
+            compare(*sha256 == Some(previous.sha256), is_same);
         }
         if *found == Found::Nothing {
             if link.is_some() {
@@ -124,8 +127,8 @@ impl Joint<'_> {
             }
         }
         let follower = link.and_then(|link| link.next.as_ref()).filter(|_| !key.is_backfill);
-        if let Some(other) = follower.filter(|other| **other != document.place.key) {
-            findings.push(Finding::Fork(Place { bucket: place().bucket, key: other.clone() }));
+        if let Some(other) = follower.filter(|other| **other != document.place) {
+            findings.push(Finding::Fork(other.clone()));
         }
         findings
     }

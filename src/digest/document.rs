@@ -1,4 +1,5 @@
-//! A digest's bytes → what it says, in memory that is bounded: of each listed file its name and hash are kept.
+//! A digest's bytes → what it says, in memory that is bounded: of each listed file its name and hash are kept, and of a
+//! digest whose signature is not verified yet not even those.
 //!
 //! Form: <https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-log-file-validation-digest-file-structure.html>.
 //! A digest is one gzip member; what follows it is no part of what was signed, so nothing may.
@@ -9,8 +10,8 @@ use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -21,6 +22,9 @@ use crate::task::ObjectRef;
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
 /// The most bytes that it may have when inflated.
 const MOST_BYTES_INFLATED: u64 = 32 * 1024 * 1024;
+/// The most bytes of a string in it: a key has 1,024
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>), each written in six characters at most.
+const MOST_BYTES_OF_STRING: usize = 8 * 1024;
 /// The only ways in which `CloudTrail` hashes and signs.
 const HASH_ALGORITHM: &str = "SHA-256";
 pub(super) const SIGNATURE_ALGORITHM: &str = "SHA256withRSA";
@@ -57,6 +61,9 @@ pub enum Malformed {
     /// It names a part of the digest before it, but not all.
     #[error("it names the digest before it by half")]
     HalfLinked,
+    /// It is a backfill, and its metadata has no time at which `CloudTrail` made it.
+    #[error("it is a backfill without a valid backfill-generation-timestamp in its metadata")]
+    NoGenerationTime,
 }
 
 /// What a digest says.
@@ -76,14 +83,12 @@ pub struct Document {
     pub fingerprint: String,
     /// The digest before it; none if the chain begins with it.
     pub previous: Option<Previous>,
-    /// The listed files by their folders.
-    pub folders: BTreeMap<Folder, Vec<Listed>>,
     /// The SHA-256 of its uncompressed content.
     pub sha256: Hash,
 }
 
 /// Where something lies in S3.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
     /// The bucket.
     pub bucket: String,
@@ -92,10 +97,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// That bucket and key.
+    #[must_use]
+    pub fn new(bucket: &str, key: &str) -> Self {
+        Self { bucket: bucket.to_owned(), key: key.to_owned() }
+    }
+
     /// The place of an object.
     #[must_use]
     pub fn of(object: &ObjectRef) -> Self {
-        Self { bucket: object.bucket.clone(), key: object.key.clone() }
+        Self::new(&object.bucket, &object.key)
     }
 
     /// What lies there, whichever content that is.
@@ -140,23 +151,34 @@ pub struct Listed {
     pub sha256: Hash,
 }
 
+/// The listed files by their folders.
+pub type Folders = BTreeMap<Folder, Vec<Listed>>;
+
+/// The files that a digest's bytes list; read once its signature is verified, since anybody can write a long list.
+///
+/// # Errors
+/// If it is no digest.
+pub fn listed(bytes: &[u8]) -> Result<Folders, Malformed> {
+    parse::<WireList>(bytes).map(|(wire, _)| wire.log_files)
+}
+
+/// Reads JSON of a form, and the hash of all of it.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Hash), Malformed> {
+    let mut reading = Reading::of(bytes);
+    let parsed = serde_json::from_reader::<_, T>(io::BufReader::new(&mut reading));
+    let sha256 = reading.end()?;
+    let parsed = parsed.map_err(|error| Malformed::Json { line: error.line(), column: error.column() })?;
+    Ok((parsed, sha256))
+}
+
 impl Document {
-    /// Reads a digest's bytes as they lie in S3.
+    /// Reads a digest's bytes as they lie in S3, but not what it lists.
     ///
     /// # Errors
     /// If it is no digest.
     pub fn read(bytes: &[u8]) -> Result<Self, Malformed> {
-        let mut reading = Reading::of(bytes);
-        let wire = serde_json::from_reader::<_, Wire>(io::BufReader::new(&mut reading));
-        let sha256 = reading.end()?;
-        let wire = wire.map_err(|error| Malformed::Json { line: error.line(), column: error.column() })?;
+        let (wire, sha256) = parse::<Wire>(bytes)?;
         wire.document(sha256)
-    }
-
-    /// How many files it lists.
-    #[must_use]
-    pub fn files(&self) -> u64 {
-        self.folders.values().map(|files| files.len() as u64).sum()
     }
 
     /// The text whose signature it is
@@ -182,13 +204,36 @@ struct Reading<'a> {
     inflater: GzDecoder<&'a [u8]>,
     hash: Sha256,
     read: u64,
+    /// The bytes so far of the string that it is in.
+    string: Option<usize>,
+    is_escaped: bool,
     fault: Option<Malformed>,
 }
 
 impl<'a> Reading<'a> {
     fn of(bytes: &'a [u8]) -> Self {
         let fault = (bytes.len() > MOST_BYTES).then_some(Malformed::TooLong);
-        Self { inflater: GzDecoder::new(bytes), hash: Sha256::new(), read: 0, fault }
+        let (inflater, hash) = (GzDecoder::new(bytes), Sha256::new());
+        Self { inflater, hash, read: 0, string: None, is_escaped: false, fault }
+    }
+
+    /// Whether no string becomes too long by these bytes: the parser holds each whole before anybody sees it.
+    fn has_short_strings(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match (self.string, byte) {
+                (None, b'"') => self.string = Some(0),
+                (None, _) => {}
+                (Some(_), b'"') if !self.is_escaped => self.string = None,
+                (Some(length), byte) => {
+                    self.is_escaped = *byte == b'\\' && !self.is_escaped;
+                    self.string = Some(length + 1);
+                    if length >= MOST_BYTES_OF_STRING {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
     }
 
     /// Reads what is left; the hash of all.
@@ -213,7 +258,7 @@ impl Read for Reading<'_> {
         }
         let count = self.inflater.read(buffer).inspect_err(|_| self.fault = Some(Malformed::Gzip))?;
         self.read += count as u64;
-        if self.read > MOST_BYTES_INFLATED {
+        if self.read > MOST_BYTES_INFLATED || !self.has_short_strings(&buffer[..count]) {
             self.fault = Some(Malformed::TooLong);
             return Err(stopped());
         }
@@ -241,8 +286,15 @@ struct Wire {
     previous_digest_hash_value: Option<String>,
     previous_digest_hash_algorithm: Option<String>,
     previous_digest_signature: Option<String>,
+    #[serde(rename = "logFiles")]
+    _log_files: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireList {
     #[serde(deserialize_with = "folders")]
-    log_files: BTreeMap<Folder, Vec<Listed>>,
+    log_files: Folders,
 }
 
 #[derive(Deserialize)]
@@ -287,7 +339,6 @@ impl Wire {
             place: Place { bucket: self.digest_s3_bucket, key: self.digest_s3_object },
             fingerprint: self.digest_public_key_fingerprint,
             previous,
-            folders: self.log_files,
             sha256,
         })
     }
@@ -297,11 +348,11 @@ fn hash_of(text: &str) -> Option<Hash> {
     unhex(text)?.try_into().ok()
 }
 
-fn folders<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<Folder, Vec<Listed>>, D::Error> {
+fn folders<'de, D: Deserializer<'de>>(from: D) -> Result<Folders, D::Error> {
     struct Files;
 
     impl<'de> Visitor<'de> for Files {
-        type Value = BTreeMap<Folder, Vec<Listed>>;
+        type Value = Folders;
 
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a list of files")

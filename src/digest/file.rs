@@ -28,12 +28,39 @@ pub struct Version {
 /// What is known of a listed file.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    shows: bool,
+    current: Current,
     delivered: Option<(Counts, bool)>,
     altered: Option<(Counts, String)>,
     in_letters: Option<Counts>,
     is_under_way: bool,
     unknown: Vec<ObjectRef>,
+}
+
+/// What the key of a listed file shows now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Current {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The file.
+    Listed,
+    /// Something else, with this hash if it has one.
+    Other(Option<String>),
+    /// Something that was not delivered, and so nobody has hashed it yet.
+    Unread(ObjectRef),
+    /// Something that can't be read, and why.
+    Unreadable(String),
+}
+
+impl Current {
+    /// What has this hash; without one, it is no gzip stream.
+    #[must_use]
+    pub fn of(listed: &Hash, found: Option<Hash>) -> Self {
+        match found {
+            Some(found) if found == *listed => Self::Listed,
+            found => Self::Other(found.map(|found| json::hex(&found))),
+        }
+    }
 }
 
 /// What became of a listed file.
@@ -43,7 +70,7 @@ pub enum Verdict {
     Delivered,
     /// Something else was delivered in its place.
     Altered,
-    /// It could not be delivered, and stands in letters.
+    /// Some of it could not be delivered, and stands in letters.
     InLetters,
     /// It is being delivered.
     UnderWay,
@@ -56,9 +83,17 @@ pub enum Verdict {
 impl Evidence {
     /// Takes in a version of it, and what the ledger says of that.
     pub fn add(&mut self, listed: &Hash, version: Version, entry: Option<&Entry>) {
-        self.shows |= version.is_latest;
+        let Version { object, modified, is_latest } = version;
+        let content = entry.and_then(|entry| entry.content.as_ref());
+        if is_latest {
+            self.current = match content {
+                Some(content) if content.sha256 == json::hex(listed) => Current::Listed,
+                Some(content) => Current::Other(Some(content.sha256.clone())),
+                None => Current::Unread(object.clone()),
+            };
+        }
         let Some(entry) = entry else {
-            self.unknown.push(version.object);
+            self.unknown.push(object);
             return;
         };
         let Stage::Delivered { at } = entry.stage else {
@@ -66,13 +101,29 @@ impl Evidence {
             return;
         };
         let counts = entry.settled.counts;
-        match &entry.content {
-            None => self.in_letters = Some(counts),
-            Some(content) if content.sha256 == json::hex(listed) => {
-                self.delivered = Some((counts, at.duration_since(version.modified) > LATE));
+        match content {
+            Some(content) if content.sha256 != json::hex(listed) => {
+                self.altered = Some((counts, content.sha256.clone()));
             }
-            Some(content) => self.altered = Some((counts, content.sha256.clone())),
+            Some(_) if counts.letters == 0 => {
+                self.delivered = Some((counts, at.duration_since(modified) > LATE));
+            }
+            _ => self.in_letters = Some(counts),
         }
+    }
+
+    /// What its key shows now, if that has to be read to know whether it is the file that was delivered.
+    #[must_use]
+    pub fn to_compare(&self) -> Option<&ObjectRef> {
+        match &self.current {
+            Current::Unread(object) if self.verdict() == Verdict::Delivered => Some(object),
+            _ => None,
+        }
+    }
+
+    /// Takes in what its key shows now, once that was read.
+    pub fn compare(&mut self, current: Current) {
+        self.current = current;
     }
 
     /// What became of it.
@@ -106,9 +157,6 @@ impl Evidence {
             Verdict::Delivered => {
                 account.delivered += 1;
                 account.late += u64::from(self.delivered.is_some_and(|(_, is_late)| is_late));
-                if !self.shows {
-                    findings.push(Finding::Removed(place.clone()));
-                }
                 self.delivered.map(|(counts, _)| counts)
             }
             Verdict::Altered => {
@@ -132,6 +180,22 @@ impl Evidence {
             }
         };
         account.counts.add(counts.unwrap_or_default());
+        if matches!(self.verdict(), Verdict::Delivered | Verdict::InLetters) {
+            match &self.current {
+                Current::Nothing => findings.push(Finding::Removed(place.clone())),
+                // What was forwarded in its place is told below.
+                Current::Other(found)
+                    if self.altered.as_ref().is_none_or(|(_, altered)| Some(altered) != found.as_ref()) =>
+                {
+                    let (listed, found) = (json::hex(listed), found.clone());
+                    findings.push(Finding::Overwritten { place: place.clone(), listed, found });
+                }
+                Current::Unreadable(why) => {
+                    findings.push(Finding::Unreadable { what: place.clone(), why: why.clone() });
+                }
+                Current::Listed | Current::Other(_) | Current::Unread(_) => {}
+            }
+        }
         if let Some((_, found)) = &self.altered {
             let (listed, found) = (json::hex(listed), found.clone());
             findings.push(Finding::Altered { place: place.clone(), listed, found });

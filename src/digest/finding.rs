@@ -103,12 +103,33 @@ pub enum Finding {
         /// The hash of what was forwarded.
         found: String,
     },
+    /// A file was delivered, and something else has been put in its place since.
+    #[error(
+        "a log file was overwritten after it had been delivered: {place} {}, and CloudTrail wrote {listed}",
+        found_text(found.as_deref())
+    )]
+    Overwritten {
+        /// The file.
+        place: Place,
+        /// The hash that the digest states.
+        listed: String,
+        /// The hash of what lies there now; none if its gzip stream is damaged.
+        found: Option<String>,
+    },
     /// A file is gone, and no delivery of it is known.
     #[error("a log file is gone: {0} is not in the bucket, and no delivery of it is known")]
     Gone(Place),
     /// A file was delivered, and removed since.
     #[error("a log file was removed after it had been delivered: {0}")]
     Removed(Place),
+    /// Something could not be read, and so was not checked.
+    #[error("{what} could not be read, and so was not checked: {why}")]
+    Unreadable {
+        /// The object, or the folder.
+        what: Place,
+        /// Why.
+        why: String,
+    },
     /// A file is there, and was not delivered.
     #[error("a log file was not delivered: {0}")]
     Missing(Place),
@@ -144,6 +165,8 @@ impl Finding {
             Self::Overdue { .. } => "Overdue",
             Self::GivenUp { .. } => "GivenUp",
             Self::Altered { .. } => "Altered",
+            Self::Overwritten { .. } => "Overwritten",
+            Self::Unreadable { .. } => "Unreadable",
             Self::Gone(_) => "Gone",
             Self::Removed(_) => "Removed",
             Self::Missing(_) => "Missing",
@@ -154,9 +177,11 @@ impl Finding {
     #[must_use]
     pub const fn file(&self) -> Option<&Place> {
         match self {
-            Self::Altered { place, .. } | Self::Gone(place) | Self::Removed(place) | Self::Missing(place) => {
-                Some(place)
-            }
+            Self::Altered { place, .. }
+            | Self::Overwritten { place, .. }
+            | Self::Gone(place)
+            | Self::Removed(place)
+            | Self::Missing(place) => Some(place),
             _ => None,
         }
     }
@@ -164,7 +189,16 @@ impl Finding {
     /// Whether somebody changed or removed what `CloudTrail` wrote, or kept it from writing.
     #[must_use]
     pub const fn is_tampering(&self) -> bool {
-        !matches!(self, Self::Missing(_) | Self::Overdue { .. } | Self::GivenUp { .. })
+        !matches!(
+            self,
+            Self::Missing(_) | Self::Overdue { .. } | Self::GivenUp { .. } | Self::Unreadable { .. }
+        )
+    }
+
+    /// Whether it says that something was not checked.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
     }
 
     /// Why a letter tells of it; none if what it is about still comes, or has come.
@@ -173,6 +207,7 @@ impl Finding {
         match self {
             Self::Missing(_) | Self::Overdue { .. } | Self::GivenUp { .. } => None,
             Self::Gone(_) | Self::Removed(_) => Some(Reason::NotFound),
+            Self::Unreadable { .. } => Some(Reason::AccessDenied),
             _ => Some(Reason::Corrupt),
         }
     }
@@ -180,4 +215,8 @@ impl Finding {
 
 fn from_text(from: Option<Timestamp>) -> String {
     from.map_or_else(|| "an unknown time".to_owned(), |time| time.to_string())
+}
+
+fn found_text(found: Option<&str>) -> String {
+    found.map_or_else(|| "is no gzip stream now".to_owned(), |hash| format!("has the SHA-256 {hash} now"))
 }

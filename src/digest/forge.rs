@@ -54,8 +54,11 @@ pub(crate) struct Plan<'a> {
     /// The account and the region.
     pub(crate) of: (&'a str, &'a str),
     pub(crate) trail: &'a str,
+    pub(crate) bucket: &'a str,
     /// The hour that it begins with, counted from the beginning of 10 March 2026.
     pub(crate) hour: i64,
+    /// How many hours it is about.
+    pub(crate) hours: i64,
     pub(crate) previous: Option<&'a Forged>,
     /// Keys, and contents.
     pub(crate) files: Vec<(String, Vec<u8>)>,
@@ -66,7 +69,8 @@ pub(crate) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(crate) fn new(hour: i64, previous: Option<&'a Forged>) -> Self {
         let of = ("111122223333", "eu-west-1");
-        Self { of, trail: "main", hour, previous, files: Vec::new(), is_backfill: false, by_forger: false }
+        let (files, is_backfill, by_forger) = (Vec::new(), false, false);
+        Self { of, trail: "main", bucket: BUCKET, hour, hours: 1, previous, files, is_backfill, by_forger }
     }
 
     /// Lists a file of [`FILES`].
@@ -101,7 +105,7 @@ impl<'a> Plan<'a> {
         json!({
             "awsAccountId": self.of.0,
             "digestStartTime": at(self.hour),
-            "digestEndTime": at(self.hour + 1),
+            "digestEndTime": at(self.hour + self.hours),
             "digestS3Bucket": place.bucket,
             "digestS3Object": place.key,
             "digestPublicKeyFingerprint": FINGERPRINT,
@@ -121,19 +125,21 @@ impl<'a> Plan<'a> {
     pub(crate) fn place(&self) -> Place {
         let suffix = if self.is_backfill { "_backfill" } else { "" };
         let ((account, region), trail) = (self.of, self.trail);
-        let end = beginning(self.hour + 1);
+        let end = beginning(self.hour + self.hours);
         let (day, end) = (end.strftime("%Y/%m/%d"), end.strftime("%Y%m%dT%H%M%SZ"));
         let key = format!(
             "AWSLogs/{account}/CloudTrail-Digest/{region}/{day}/{account}_CloudTrail-Digest_{region}_{trail}_us-east-1_\
              {end}{suffix}.json.gz"
         );
-        Place { bucket: BUCKET.to_owned(), key }
+        Place::new(self.bucket, &key)
     }
 
     pub(crate) fn forge(&self) -> Forged {
         let bytes = gzip(self.members().to_string().as_bytes());
         let text = Document::read(&bytes).unwrap().signed_text();
-        Forged { place: self.place(), bytes, signature: sign(self.by_forger, &text) }
+        let signed = sign(self.by_forger, &text);
+        let generated_at = self.is_backfill.then(|| beginning(self.hour + 26));
+        Forged { place: self.place(), bytes, signature: Signature { generated_at, ..signed } }
     }
 }
 
@@ -154,7 +160,7 @@ fn sign(by_forger: bool, text: &str) -> Signature {
     let key = &KEYS[usize::from(by_forger)];
     let mut bytes = vec![0; key.public().modulus_len()];
     key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut bytes).unwrap();
-    Signature { hex: hex(&bytes), algorithm: "SHA256withRSA".to_owned() }
+    Signature { hex: hex(&bytes), algorithm: "SHA256withRSA".to_owned(), generated_at: None }
 }
 
 /// The key that the tests call CloudTrail's, good for all of 2026.

@@ -18,8 +18,10 @@ mod tests;
 
 pub use account::{Account, Told, hour_at, hour_of};
 pub use chain::{Chain, Found, Head, Joint, Link};
-pub use document::{Document, Folder, Hash, Listed, MOST_BYTES, Malformed, Place, Previous, sha256};
-pub use file::{Evidence, LATE, Verdict, Version};
+pub use document::{
+    Document, Folder, Folders, Hash, Listed, MOST_BYTES, Malformed, Place, Previous, listed, sha256,
+};
+pub use file::{Current, Evidence, LATE, Verdict, Version};
 pub use finding::{Changed, Finding};
 pub use key::DigestKey;
 pub use signature::{PublicKey, Signature, check};

@@ -16,9 +16,9 @@ fn document(forged: &Forged) -> Document {
 }
 
 fn checked(forged: &Forged) -> Result<(), Finding> {
-    let chain = DigestKey::parse(&forged.place.key).unwrap().chain;
+    let place = DigestKey::parse(&forged.place.key).unwrap();
     let document = Document::read(&forged.bytes)?;
-    check(&document, &chain, &forged.place, Some(&forged.signature), Some(&key()))
+    check(&document, &place, &forged.place, Some(&forged.signature), Some(&key()))
 }
 
 #[test]
@@ -27,9 +27,11 @@ fn a_digest_is_read_and_its_signature_holds() {
     let second = Plan::new(10, Some(&first)).with("b.json.gz", b"b").with("a.json.gz", b"a").forge();
     assert_eq!((checked(&first), checked(&second)), (Ok(()), Ok(())));
     let read = document(&second);
-    assert_eq!((read.account.as_str(), read.files()), ("111122223333", 2));
+    assert_eq!(read.account, "111122223333");
     assert_eq!(read.previous.unwrap().place, first.place);
-    let (folder, files) = read.folders.first_key_value().unwrap();
+    let folders = listed(&second.bytes).unwrap();
+    let (folder, files) = folders.first_key_value().unwrap();
+    assert_eq!(files.len(), 2);
     assert_eq!((folder.bucket.as_str(), folder.prefix.as_str()), (forge::BUCKET, FILES));
     assert_eq!(&*files[0].name, "a.json.gz");
     assert_eq!(files[0].sha256, <Hash>::from(Sha256::digest(b"a")));
@@ -53,9 +55,9 @@ fn what_somebody_else_signed_or_put_there_is_found_out() {
     let moved = Forged { place: Plan::new(11, None).place(), ..good.clone() };
     assert!(matches!(checked(&moved), Err(Finding::Moved { key, .. }) if key == good.place.key));
 
-    let (read, chain) = (document(&good), DigestKey::parse(&good.place.key).unwrap().chain);
+    let (read, lies_at) = (document(&good), DigestKey::parse(&good.place.key).unwrap());
     let with = |signature: Option<&Signature>, key: Option<&PublicKey>| {
-        check(&read, &chain, &good.place, signature, key)
+        check(&read, &lies_at, &good.place, signature, key)
     };
     let own = &good.signature;
     assert_eq!(with(None, Some(&key())), Err(Finding::Unsigned));
@@ -87,10 +89,16 @@ fn what_is_no_digest_is_told_why() {
     assert_eq!(changed(&|all| all["previousDigestSignature"] = json!("ab")), Err(Malformed::HalfLinked));
     assert_eq!(changed(&|all| all["digestEndTime"] = json!("soon")), Err(Malformed::Time));
     for (member, value) in [("hashValue", "ab"), ("hashAlgorithm", "MD5")] {
-        let told = changed(&|all| all["logFiles"][0][member] = json!(value));
+        let mut members = members.clone();
+        members["logFiles"][0][member] = json!(value);
+        let told = listed(&gzip(members.to_string().as_bytes()));
         assert!(matches!(told, Err(Malformed::Json { .. })), "{told:?}");
     }
-    assert!(matches!(changed(&|all| all["logFiles"] = json!(1)), Err(Malformed::Json { .. })));
+    let mut no_list = members.clone();
+    no_list["logFiles"] = json!(1);
+    assert!(matches!(listed(&gzip(no_list.to_string().as_bytes())), Err(Malformed::Json { .. })));
+    no_list.as_object_mut().unwrap().remove("logFiles");
+    assert!(matches!(Document::read(&gzip(no_list.to_string().as_bytes())), Err(Malformed::Json { .. })));
 
     let good = Plan::new(9, None).forge().bytes;
     assert_eq!(Document::read(b"{}"), Err(Malformed::Gzip));
@@ -110,9 +118,9 @@ fn ten_thousand_files_are_read_into_little_memory() {
         plan =
             plan.with(&format!("111122223333_CloudTrail_eu-west-1_20260310T0905Z_{number:016}.json.gz"), b"");
     }
-    let read = document(&plan.forge());
-    assert_eq!(read.files(), 10_000);
-    let kept: usize = read.folders.values().flatten().map(|file| size_of_val(file) + file.name.len()).sum();
+    let folders = listed(&plan.forge().bytes).unwrap();
+    assert_eq!(folders.values().flatten().count(), 10_000);
+    let kept: usize = folders.values().flatten().map(|file| size_of_val(file) + file.name.len()).sum();
     assert!(kept < 10_000 * 128, "{kept} bytes");
 }
 
@@ -236,7 +244,7 @@ fn a_chain_that_begins_anew_or_forks_is_found_and_a_backfill_is_neither() {
     };
     assert_eq!(joint.findings(), [Finding::Restarted { from, to }]);
 
-    let followed = Link { next: Some(third.place.key.clone()), ..links[1].clone() };
+    let followed = Link { next: Some(third.place.clone()), ..links[1].clone() };
     assert_eq!(joins(&third, &there(&second), Some(&followed), Some(&head)), []);
     let other = Plan::new(12, Some(&second)).forge();
     assert_eq!(
@@ -259,7 +267,7 @@ fn version(name: &str, is_latest: bool) -> Version {
 /// An entry of a file with this content; without one, what stands in letters.
 fn entry(stage: Stage, content: Option<&[u8]>) -> Entry {
     let counts = match content {
-        Some(_) => Counts { records: 5, rows: 4, letters: 1, ..Counts::default() },
+        Some(_) => Counts { records: 5, rows: 4, filtered: 1, ..Counts::default() },
         None => Counts { records: 1, letters: 1, ..Counts::default() },
     };
     Entry {
@@ -296,6 +304,8 @@ fn a_listed_file_is_judged_by_all_its_versions() {
     let soon = Stage::Delivered { at: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(15) };
     let late = Stage::Delivered { at: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(16) };
     let (good, other) = (entry(soon, Some(b"true")), entry(soon, Some(b"false")));
+    let mut refused = good.clone();
+    refused.settled.counts = Counts { records: 5, rows: 4, letters: 1, ..Counts::default() };
     let (open, in_letters) = (entry(Stage::Open, None), entry(soon, None));
     let (now, past) = (version("2", true), version("1", false));
     for (versions, verdict, to_deliver, names) in [
@@ -303,6 +313,14 @@ fn a_listed_file_is_judged_by_all_its_versions() {
         (vec![(now.clone(), Some(other.clone()))], Verdict::Altered, 0, vec!["Altered"]),
         (vec![(now.clone(), Some(open.clone()))], Verdict::UnderWay, 0, vec!["Missing"]),
         (vec![(now.clone(), Some(in_letters.clone()))], Verdict::InLetters, 0, vec![]),
+        // Read to its end, and one of its records was refused.
+        (vec![(now.clone(), Some(refused.clone()))], Verdict::InLetters, 0, vec![]),
+        (
+            vec![(now.clone(), Some(good.clone())), (past.clone(), Some(refused))],
+            Verdict::Delivered,
+            0,
+            vec![],
+        ),
         (vec![(now.clone(), None)], Verdict::Unknown, 1, vec!["Missing"]),
         (vec![], Verdict::Gone, 0, vec!["Gone"]),
         // Overwritten after the delivery, and before it.
@@ -318,7 +336,6 @@ fn a_listed_file_is_judged_by_all_its_versions() {
             1,
             vec!["Missing", "Altered"],
         ),
-        (vec![(now, None), (past.clone(), Some(good.clone()))], Verdict::Delivered, 0, vec![]),
         // Removed after the delivery, and before it.
         (vec![(past.clone(), Some(good))], Verdict::Delivered, 0, vec!["Removed"]),
         (vec![(past, None)], Verdict::Unknown, 1, vec!["Missing"]),
@@ -331,6 +348,92 @@ fn a_listed_file_is_judged_by_all_its_versions() {
     }
     let late = [(version("1", true), Some(entry(late, Some(b"true"))))];
     assert_eq!(judged(&late).2.late, 1);
+}
+
+#[test]
+fn what_a_file_is_overwritten_with_is_compared_too() {
+    let listed: Hash = Sha256::digest(b"true").into();
+    let at = Stage::Delivered { at: Timestamp::UNIX_EPOCH };
+    let judge = |current: Option<Entry>, read: Option<Current>| {
+        let mut evidence = Evidence::default();
+        evidence.add(&listed, version("2", true), current.as_ref());
+        evidence.add(&listed, version("1", false), Some(&entry(at, Some(b"true"))));
+        assert_eq!(evidence.to_compare().is_some(), read.is_some());
+        if let Some(read) = read {
+            evidence.compare(read);
+        }
+        let (mut account, mut findings) = (Account::default(), Vec::new());
+        let place = Place::new(forge::BUCKET, &format!("{FILES}a"));
+        evidence.settle(&place, &listed, &mut account, &mut findings);
+        assert_eq!((account.delivered, evidence.verdict()), (1, Verdict::Delivered));
+        findings.iter().map(Finding::name).collect::<Vec<_>>()
+    };
+    let other = Some(Sha256::digest(b"false").into());
+    // Garbage that became a letter, and what was not delivered yet.
+    for current in [Some(entry(at, None)), Some(entry(Stage::Open, None)), None] {
+        let read = |found| Some(Current::of(&listed, found));
+        assert_eq!(judge(current.clone(), read(other)), ["Overwritten"]);
+        assert_eq!(judge(current.clone(), read(None)), ["Overwritten"]);
+        assert_eq!(judge(current.clone(), read(Some(listed))), <[&str; 0]>::default());
+        assert_eq!(judge(current.clone(), Some(Current::Nothing)), ["Removed"]);
+        assert_eq!(judge(current, Some(Current::Unreadable("denied".to_owned()))), ["Unreadable"]);
+    }
+    assert_eq!(judge(Some(entry(at, Some(b"true"))), None), <[&str; 0]>::default());
+    assert_eq!(judge(Some(entry(at, Some(b"false"))), None), ["Altered"]);
+}
+
+#[test]
+fn a_backfill_is_signed_when_it_is_made_and_any_digest_within_two_hours() {
+    let late = Plan { is_backfill: true, ..Plan::new(9, None) }.forge();
+    let made = late.signature.generated_at.unwrap();
+    let of_then = |from: i64, until: i64| PublicKey {
+        valid_from: made + SignedDuration::from_mins(from),
+        valid_until: made + SignedDuration::from_mins(until),
+        ..key()
+    };
+    let judge = |forged: &Forged, key: &PublicKey| {
+        let place = DigestKey::parse(&forged.place.key).unwrap();
+        check(&document(forged), &place, &forged.place, Some(&forged.signature), Some(key))
+    };
+    // A key that was not valid in the hour that the backfill is about.
+    assert_eq!(judge(&late, &of_then(-30, 300)), Ok(()));
+    assert_eq!(judge(&late, &of_then(60, 300)), Ok(()));
+    assert!(matches!(judge(&late, &of_then(61, 300)), Err(Finding::UnknownKey { .. })));
+    assert!(matches!(judge(&late, &of_then(-300, -61)), Err(Finding::UnknownKey { .. })));
+    let without = Forged { signature: Signature { generated_at: None, ..late.signature.clone() }, ..late };
+    assert_eq!(judge(&without, &key()), Err(Finding::Malformed(Malformed::NoGenerationTime)));
+
+    let first = Plan::new(9, None).forge();
+    let after = |minutes| PublicKey {
+        valid_from: document(&first).end + SignedDuration::from_mins(minutes),
+        ..key()
+    };
+    assert_eq!(judge(&first, &after(120)), Ok(()));
+    assert!(matches!(judge(&first, &after(121)), Err(Finding::UnknownKey { .. })));
+}
+
+#[test]
+fn a_signature_in_upper_case_is_the_same() {
+    let Three { digests: [_, second, third], mut links, head } = three();
+    let upper = Signature { hex: second.signature.hex.to_uppercase(), ..second.signature.clone() };
+    let loud = Forged { signature: upper.clone(), ..second };
+    assert_eq!(checked(&loud), Ok(()));
+    links[1].signature = upper.hex;
+    assert_eq!(joins(&third, &there(&loud), Some(&links[1]), Some(&head)), []);
+}
+
+#[test]
+fn a_forged_digest_is_not_parsed_into_more_memory_than_it_is_worth() {
+    let long = format!("{{\"awsAccountId\":\"{}\"}}", "x".repeat(8 * 1024 + 1));
+    assert_eq!(Document::read(&gzip(long.as_bytes())), Err(Malformed::TooLong));
+    let as_long = Plan::new(9, None).with(&"\\\"".repeat(2000), b"").forge();
+    assert_eq!(listed(&as_long.bytes).unwrap().len(), 1, "escapes are part of a string");
+    // What it lists is not read before its signature is verified.
+    let mut members = Plan::new(9, None).members();
+    members["logFiles"] = json!([{"s3Bucket": 7}]);
+    let bytes = gzip(members.to_string().as_bytes());
+    assert!(Document::read(&bytes).is_ok());
+    assert!(matches!(listed(&bytes), Err(Malformed::Json { .. })));
 }
 
 proptest! {

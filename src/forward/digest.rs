@@ -4,6 +4,9 @@
 //! the row, what is remembered, the digest's own entry. Killed anywhere between, all of it is done again and comes to
 //! the same.
 
+use std::time::Duration;
+
+use tokio::time::timeout_at;
 use tracing::{error, info, warn};
 
 use super::hold::Hold;
@@ -45,6 +48,13 @@ struct Check<'a> {
     attempt: Attempt,
 }
 
+impl Check<'_> {
+    /// By what the ledger knows it, where it names its content.
+    fn known_by(&self) -> Key {
+        self.letter.map_or_else(|| Key::object(&self.task.object), Key::letter)
+    }
+}
+
 /// How far a check came.
 enum Checked {
     /// All is told that there is to tell.
@@ -71,24 +81,42 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally: &mut Tally,
     ) -> Result<Outcome, ComeAgain> {
         self.begin()?;
-        let check = Check { notary: &*checks.notary, task, letter, attempt };
-        let opened = match check.notary.open(&task.object, key).await {
-            Ok(opened) => opened,
-            Err(error) => {
-                let why = error.to_string();
-                self.leave_unchecked(&check, None, error.disposition(), why, tally).await?;
-                return Ok(Outcome::Done);
-            }
+        // Each may take some 20 MB, and nobody knows whose it is before its signature is verified.
+        let turn = timeout_at(attempt.reads_until.instant().into(), self.digests.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(ComeAgain {
+                after: Some(Duration::ZERO),
+                ..ComeAgain::new("other digests took all the time")
+            });
         };
-        // Only now its content is known for certain.
-        let known_by = letter.map_or_else(|| Key::object(&opened.object), Key::letter);
+        let check = Check { notary: &*checks.notary, task, letter, attempt };
+        let mut object = task.object.clone();
+        // What names no content can't be told from another announcement of the same: reading tells.
+        let opened_first = if letter.is_none() && object.identity().is_none() {
+            Some(check.notary.open(&object, key.clone()).await)
+        } else {
+            None
+        };
+        if let Some(Ok(opened)) = &opened_first {
+            object = opened.object.clone();
+        }
+        let known_by = letter.map_or_else(|| Key::object(&object), Key::letter);
         let Some(mut hold) = self.claim(Some(known_by), 0, attempt).await? else {
             tally.duplicates += 1;
             return Ok(Outcome::Done);
         };
+        let opened = match opened_first {
+            Some(opened) => opened,
+            None => check.notary.open(&object, key).await,
+        };
         // Of a digest, the checkpoint says how often it was looked at.
         let looks = hold.entry.settled.next_record;
-        let checked = self.check_opened(checks, &check, &opened, &mut hold, tally).await;
+        let checked = match opened {
+            Ok(opened) => self.check_opened(checks, &check, &opened, &mut hold, tally).await,
+            Err(error) => {
+                self.leave_unchecked(&check, &mut hold, error.disposition(), error.to_string(), tally).await
+            }
+        };
         let (again, looks) = match checked {
             Ok(Checked::Settled) => return Ok(Outcome::Done),
             Ok(Checked::Waits) => (ComeAgain::new("files that it lists are on their way"), looks + 1),
@@ -108,19 +136,25 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         tally: &mut Tally,
     ) -> Result<Checked, ComeAgain> {
         let look = hold.entry.settled.next_record + 1;
-        let settled = Settled::up_to(look);
         let (bucket, key) = (&opened.object.bucket, &opened.object.key);
         let examined = match check.notary.examine(opened, check.attempt.reads_until).await {
             Ok(examined) => examined,
             Err(error) => {
-                self.leave_unchecked(check, Some(hold), error.disposition(), error.to_string(), tally)
-                    .await?;
-                self.deliver(hold, &settled, None).await?;
-                return Ok(Checked::Settled);
+                return self
+                    .leave_unchecked(check, hold, error.disposition(), error.to_string(), tally)
+                    .await;
             }
         };
+        if let Some(unreadable) = examined.findings.iter().find(|finding| finding.is_unreadable()) {
+            let disposition = Disposition::Permanent(Reason::AccessDenied);
+            let judged = self.judge(Some(hold), check.known_by(), disposition, check.attempt, tally).await?;
+            if let Ok(after) = judged {
+                return Err(ComeAgain { after, ..ComeAgain::new(unreadable.to_string()) });
+            }
+        }
         self.announce(check, &examined, look, tally).await?;
-        let unknown = examined.unknown.len() as u64;
+        // A file that is not there may still come: S3 and replication keep no order.
+        let unknown = examined.unknown.len() as u64 + examined.account.gone;
         if unknown > 0 && look < MOST_LOOKS || examined.under_way > 0 && look < MOST_LOOKS_UNDER_WAY {
             let under_way = examined.under_way;
             info!(bucket, key, unknown, under_way, look, "files that a digest lists are on their way");
@@ -134,12 +168,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             let remembered = check.notary.remember(opened, &examined.account).await;
             remembered.map_err(|error| ComeAgain::because(&error))?;
         }
-        if wrote > 0 && check.letter.is_some() {
-            // The letter stands as it stood, and can be replayed as before.
-            self.release(hold, &settled).await?;
-        } else {
-            self.deliver(hold, &settled, None).await?;
-        }
+        self.settle_check(check, hold, wrote).await?;
         let is_invalid = examined.findings.iter().any(Finding::is_tampering);
         let missing = examined.account.missing;
         tally.digests_invalid += u64::from(is_invalid);
@@ -173,13 +202,13 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
     async fn leave_unchecked(
         &self,
         check: &Check<'_>,
-        claimed: Option<&mut Hold>,
+        hold: &mut Hold,
         disposition: Disposition,
         why: String,
         tally: &mut Tally,
-    ) -> Result<(), ComeAgain> {
-        let key = check.letter.map_or_else(|| Key::object(&check.task.object), Key::letter);
-        let reason = match self.judge(claimed, key, disposition, check.attempt, tally).await? {
+    ) -> Result<Checked, ComeAgain> {
+        let reason = match self.judge(Some(hold), check.known_by(), disposition, check.attempt, tally).await?
+        {
             Err(reason) => reason,
             Ok(after) => return Err(ComeAgain { after, ..ComeAgain::new(why) }),
         };
@@ -187,7 +216,24 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let message = format!("a digest could not be checked: {why}");
         let letter = DeadLetter { reason, message, status: None, table: None, subject };
         self.send_letter(letter, check.attempt, tally).await?;
-        Ok(())
+        self.settle_check(check, hold, 1).await?;
+        Ok(Checked::Settled)
+    }
+
+    /// Ends a check that wrote so many letters.
+    async fn settle_check(
+        &self,
+        check: &Check<'_>,
+        hold: &mut Hold,
+        letters: usize,
+    ) -> Result<(), ComeAgain> {
+        let settled = Settled::up_to(hold.entry.settled.next_record + 1);
+        if letters > 0 && check.letter.is_some() {
+            // The letter stands as it stood, and can be replayed as before.
+            self.release(hold, &settled).await
+        } else {
+            self.deliver(hold, &settled, None).await
+        }
     }
 
     /// Writes letters about what is not as it should be: one about the digest, one about each file. How many it were.
@@ -205,8 +251,13 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
         let (of_files, of_digest): (Vec<_>, Vec<_>) =
             examined.findings.iter().partition(|finding| finding.file().is_some());
         let sentences: Vec<String> = of_digest.iter().map(ToString::to_string).collect();
+        let reason = if of_digest.iter().all(|finding| finding.is_unreadable()) {
+            Reason::AccessDenied
+        } else {
+            Reason::Corrupt
+        };
         let of_digest =
-            (!sentences.is_empty()).then(|| (Reason::Corrupt, sentences.join("; "), opened.object.clone()));
+            (!sentences.is_empty()).then(|| (reason, sentences.join("; "), opened.object.clone()));
         let of_files = of_files
             .into_iter()
             .filter_map(|finding| Some((finding.reason()?, finding.to_string(), finding.file()?.object())));

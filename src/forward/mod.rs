@@ -118,6 +118,8 @@ pub struct Forwarder<S, O, Q, L> {
     buffers: Buffers,
     uploads: Arc<Semaphore>,
     checks: Option<Checks>,
+    /// Digests are checked one at a time.
+    digests: Semaphore,
     watchman: Option<Box<dyn Watchman>>,
     unsent_health: health::Unsent,
 }
@@ -183,6 +185,7 @@ impl<S: LogSink, O: ObjectReader, Q: Queue, L: Ledger> Forwarder<S, O, Q, L> {
             buffers: Buffers::default(),
             uploads,
             checks: None,
+            digests: Semaphore::new(1),
             watchman: None,
             unsent_health: health::Unsent::default(),
         }

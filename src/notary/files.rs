@@ -3,31 +3,43 @@
 use std::time::Instant;
 
 use super::{ExamineError, Examined, Notary};
-use crate::aws::{Archive, Mark, Notes, PublicKeys, Queue, Versions};
+use crate::aws::{Archive, Mark, Notes, PublicKeys, Queue, ReadError, Versions};
 use crate::deadline::Deadline;
 use crate::delivery::Key;
-use crate::digest::{Document, Evidence, Folder, Listed, Place, Verdict};
+use crate::digest::{Current, Evidence, Finding, Folder, Folders, Listed, Place, Verdict};
 use crate::task::Task;
 
 impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     /// Looks at every file that a digest lists.
-    pub(super) async fn files(&self, document: &Document, until: Deadline) -> Result<Examined, ExamineError> {
+    pub(super) async fn files(&self, folders: &Folders, until: Deadline) -> Result<Examined, ExamineError> {
         let mut examined = Examined::default();
-        for (folder, files) in &document.folders {
+        for (folder, files) in folders {
             let place = |file: &Listed| Place {
                 bucket: folder.bucket.clone(),
                 key: format!("{}{}", folder.prefix, file.name),
             };
             if !self.allows(&folder.bucket) {
-                for file in files {
-                    examined.account.leave_out(place(file), &mut examined.findings);
-                }
+                examined.account.leave_out(files.len() as u64);
+                examined.findings.extend(files.iter().map(|file| Finding::Missing(place(file))));
                 continue;
             }
-            let evidence = self.evidence(folder, files, until).await?;
+            let evidence = match self.evidence(folder, files, until).await {
+                Ok(evidence) => evidence,
+                // The other folders are looked at all the same.
+                Err(ExamineError::Read(error)) if !error.is_for_now() => {
+                    let what = Place { bucket: folder.bucket.clone(), key: folder.prefix.clone() };
+                    examined.account.leave_out(files.len() as u64);
+                    examined.findings.push(Finding::Unreadable { what, why: error.to_string() });
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             for (file, evidence) in files.iter().zip(evidence) {
                 let Examined { account, findings, .. } = &mut examined;
                 evidence.settle(&place(file), &file.sha256, account, findings);
+                if evidence.verdict() == Verdict::InLetters {
+                    examined.in_letters.push(place(file));
+                }
                 examined.under_way += u64::from(evidence.verdict() == Verdict::UnderWay);
                 examined.unknown.extend(evidence.to_deliver().iter().cloned().map(Task::whole));
             }
@@ -70,6 +82,15 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
                 }
             }
             mark = next;
+        }
+        for (file, evidence) in files.iter().zip(&mut evidence) {
+            let Some(object) = evidence.to_compare().cloned() else { continue };
+            evidence.compare(match self.archive.content_hash(&object).await {
+                Ok(found) => Current::of(&file.sha256, found),
+                Err(ReadError::Gone { .. }) => Current::Nothing,
+                Err(error) if error.is_for_now() => return Err(error.into()),
+                Err(error) => Current::Unreadable(error.to_string()),
+            });
         }
         Ok(evidence)
     }

@@ -64,7 +64,7 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         let Some(previous) = &document.previous else { return Ok(()) };
         update_note(&self.notes, &link_key(&previous.place), &|known| {
             let link = known?.read::<Link>().filter(|link| link.next.is_none())?;
-            Note::content_of(&Link { next: Some(key.clone()), ..link })
+            Note::content_of(&Link { next: Some(document.place.clone()), ..link })
         })
         .await
     }

@@ -15,11 +15,11 @@ use thiserror::Error;
 
 pub use memory::chain_key;
 
-use crate::aws::{Archive, KeyError, LedgerError, Notes, PublicKeys, Queue, QueueError, ReadError};
+use crate::aws::{Archive, KeyError, LedgerError, Notes, PublicKeys, Queue, QueueError, ReadError, Stored};
 use crate::deadline::Deadline;
 use crate::digest::{
-    self, Account, DigestKey, Document, Finding, Found, Joint, MOST_BYTES, Malformed, Place, PublicKey,
-    Signature,
+    self, Account, DigestKey, Document, Finding, Folders, Found, Joint, MOST_BYTES, Malformed, Place,
+    PublicKey, Signature,
 };
 use crate::failure::{Disposition, Reason};
 use crate::task::{ObjectRef, Task};
@@ -35,6 +35,8 @@ pub struct Opened {
     pub key: DigestKey,
     /// What it says, if it can be read.
     pub document: Result<Document, Malformed>,
+    /// Its bytes: what they list is read once it is believed.
+    pub bytes: Vec<u8>,
     /// The signature in its metadata.
     pub signature: Option<Signature>,
 }
@@ -50,6 +52,10 @@ pub struct Examined {
     pub account: Account,
     /// Files that nobody has begun to deliver.
     pub unknown: Vec<Task>,
+    /// What it lists.
+    pub folders: Folders,
+    /// Files of which some records or all stand in letters.
+    pub in_letters: Vec<Place>,
     /// How many files are being delivered.
     pub under_way: u64,
     /// The digest before it, if nobody has examined that.
@@ -143,36 +149,66 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
     }
 
     async fn examine_all(&self, opened: &Opened, until: Deadline) -> Result<Examined, ExamineError> {
-        let document = match self.believe(opened).await? {
-            Ok(document) => document,
-            Err(finding) => return Ok(Examined { findings: vec![finding], ..Examined::default() }),
+        let mut examined = self.inspect(opened, until).await?;
+        if let Ok(document) = &opened.document
+            && examined.is_genuine
+        {
+            let (findings, unchecked) = self.chain(opened, document).await?;
+            examined.findings.splice(0..0, findings);
+            examined.unchecked = unchecked;
+        }
+        Ok(examined)
+    }
+
+    /// Examines a digest by itself and all that it lists, but not the chain that it joins.
+    ///
+    /// # Errors
+    /// If something does not answer as it should.
+    pub async fn inspect(&self, opened: &Opened, until: Deadline) -> Result<Examined, ExamineError> {
+        if let Err(finding) = self.believe(opened).await? {
+            return Ok(Examined { findings: vec![finding], ..Examined::default() });
+        }
+        let folders = match digest::listed(&opened.bytes) {
+            Ok(folders) => folders,
+            Err(malformed) => {
+                let findings = vec![malformed.into()];
+                return Ok(Examined { findings, ..Examined::default() });
+            }
         };
-        let mut examined = self.files(document, until).await?;
-        let (findings, unchecked) = self.chain(opened, document).await?;
-        examined.findings.splice(0..0, findings);
-        Ok(Examined { is_genuine: true, unchecked, ..examined })
+        let examined = self.files(&folders, until).await?;
+        Ok(Examined { is_genuine: true, folders, ..examined })
     }
 
     /// What the digest says, if `CloudTrail` wrote it.
-    async fn believe<'a>(&self, opened: &'a Opened) -> Result<Result<&'a Document, Finding>, ExamineError> {
+    pub(crate) async fn believe<'a>(
+        &self,
+        opened: &'a Opened,
+    ) -> Result<Result<&'a Document, Finding>, ExamineError> {
         let document = match &opened.document {
             Ok(document) => document,
             Err(malformed) => return Ok(Err(Finding::Malformed(malformed.clone()))),
         };
         let lies = Place::of(&opened.object);
-        let key = match opened.signature {
+        let key = match &opened.signature {
             // Nobody is asked for the key of what can't be genuine.
-            Some(_) if document.place == lies => self.key(&opened.key, document).await?,
+            Some(signature) if document.place == lies => {
+                self.key(&opened.key, document, signature.period(document)).await?
+            }
             _ => None,
         };
         let signature = opened.signature.as_ref();
-        Ok(digest::check(document, &opened.key.chain, &lies, signature, key.as_ref()).map(|()| document))
+        Ok(digest::check(document, &opened.key, &lies, signature, key.as_ref()).map(|()| document))
     }
 
     /// The key that signed it: one of its own region's, or else of its trail's.
-    async fn key(&self, key: &DigestKey, document: &Document) -> Result<Option<PublicKey>, KeyError> {
+    async fn key(
+        &self,
+        key: &DigestKey,
+        document: &Document,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Option<PublicKey>, KeyError> {
         let (own, home) = (&key.chain.region, &key.chain.home_region);
-        let ask = |region| self.keys.find(region, &document.fingerprint, document.start, document.end);
+        let ask = |region| self.keys.find(region, &document.fingerprint, from, until);
         let told = ask(own).await;
         if own == home || matches!(told, Ok(Some(_))) {
             return told;
@@ -196,9 +232,10 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         };
         let found = match previous {
             Some(place) => self.look(place, &opened.object.bucket).await?,
-            None => Found::NotLookedAt,
+            None => (Found::NotLookedAt, None),
         };
         let (own, head) = (self.link(&document.place).await?, self.head(&opened.key.chain).await?);
+        let (found, unreadable) = found;
         let joint = Joint {
             document,
             key: &opened.key,
@@ -208,24 +245,32 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
             head: head.as_ref(),
         };
         let unchecked = joint.unchecked().map(|place| Task::whole(place.object()));
-        Ok((joint.findings(), unchecked))
+        Ok((joint.findings().into_iter().chain(unreadable).collect(), unchecked))
     }
 
-    /// What lies in a place.
-    async fn look(&self, place: &Place, own_bucket: &str) -> Result<Found, ReadError> {
+    /// What lies in a place, or that it can't be read.
+    pub(crate) async fn look(
+        &self,
+        place: &Place,
+        own_bucket: &str,
+    ) -> Result<(Found, Option<Finding>), ReadError> {
         if !self.allows(&place.bucket) {
-            return Ok(Found::NotLookedAt);
+            return Ok((Found::NotLookedAt, None));
         }
-        match self.archive.read(&place.object(), MOST_BYTES).await {
-            Ok(stored) => Ok(Found::Something {
-                sha256: digest::sha256(&stored.bytes).ok(),
-                signature: stored.signature,
-            }),
-            Err(ReadError::Gone { .. }) => Ok(Found::Nothing),
+        Ok(match self.archive.read(&place.object(), MOST_BYTES).await {
+            Ok(stored) => {
+                let sha256 = digest::sha256(&stored.bytes).ok();
+                (Found::Something { sha256, signature: stored.signature }, None)
+            }
+            Err(ReadError::Gone { .. }) => (Found::Nothing, None),
             // The trail wrote to another bucket before, which need not be ours to read.
-            Err(ReadError::Denied { .. }) if place.bucket != own_bucket => Ok(Found::NotLookedAt),
-            Err(error) => Err(error),
-        }
+            Err(ReadError::Denied { .. }) if place.bucket != own_bucket => (Found::NotLookedAt, None),
+            Err(error) if error.is_for_now() => return Err(error),
+            Err(error) => {
+                let unreadable = Finding::Unreadable { what: place.clone(), why: error.to_string() };
+                (Found::NotLookedAt, Some(unreadable))
+            }
+        })
     }
 }
 
@@ -237,7 +282,8 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Examine for Notary<A, K, N, 
             }
             let stored = self.archive.read(object, MOST_BYTES).await?;
             let document = Document::read(&stored.bytes);
-            Ok(Opened { object: stored.object, key, document, signature: stored.signature })
+            let Stored { object, bytes, signature } = stored;
+            Ok(Opened { object, key, document, bytes, signature })
         })
     }
 

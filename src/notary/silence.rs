@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tracing::warn;
 
 use super::memory::chain_key;
-use super::{ExamineError, Notary};
+use super::{Examine as _, ExamineError, Notary};
 use crate::aws::{Archive, LedgerError, Mark, Note, Notes, PublicKeys, Queue, ReadError, update_note};
 use crate::deadline::Deadline;
 use crate::delivery::{Key, Stage};
@@ -88,25 +88,39 @@ impl<A: Archive, K: PublicKeys, N: Notes, Q: Queue> Notary<A, K, N, Q> {
         silent_so_far: Silent,
         now: Timestamp,
     ) -> Result<(Option<Silent>, Vec<Task>), ExamineError> {
-        let (mut unannounced, mut is_under_way) = (Vec::new(), false);
+        let (mut unannounced, mut is_on_its_way) = (Vec::new(), false);
         let Silent { chain, head, .. } = silent_so_far;
         if self.allows(&head.bucket) {
             let tasks = self.behind(&chain, &head).await?;
             let keys: Vec<Key> = tasks.iter().map(|task| Key::object(&task.object)).collect();
             let entries = self.notes.entries(&keys).await?;
             for (task, key) in tasks.into_iter().zip(keys) {
-                match entries.get(key.as_str()).map(|entry| entry.stage) {
-                    None => unannounced.push(task),
-                    Some(Stage::Open | Stage::Claimed { .. }) => is_under_way = true,
-                    // It was examined, and is none of the chain unless the head says so.
-                    Some(Stage::Delivered { .. }) => {}
+                let stage = entries.get(key.as_str()).map(|entry| entry.stage);
+                // It was examined, and is none of the chain unless the head says so.
+                if matches!(stage, Some(Stage::Delivered { .. })) {
+                    continue;
+                }
+                // Anybody can put something there whose name looks good.
+                is_on_its_way = is_on_its_way || self.is_genuine(&task).await?;
+                if stage.is_none() {
+                    unannounced.push(task);
                 }
             }
         }
-        if is_under_way || !unannounced.is_empty() {
+        if is_on_its_way {
             return Ok((None, unannounced));
         }
         Ok((self.head(&chain).await?.and_then(|head| silent(head, now)), unannounced))
+    }
+
+    /// Whether something that lies there is a digest that `CloudTrail` wrote; what can't be read is none that anybody knows.
+    async fn is_genuine(&self, task: &Task) -> Result<bool, ExamineError> {
+        let Some(key) = DigestKey::parse(&task.object.key) else { return Ok(false) };
+        match self.open(&task.object, key).await {
+            Ok(opened) => Ok(self.believe(&opened).await?.is_ok()),
+            Err(error) if error.is_for_now() => Err(error.into()),
+            Err(_) => Ok(false),
+        }
     }
 
     /// The digests of a chain that lie in its bucket behind its head.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use super::*;
 use crate::aws::{Mark, Note, Stored, Versions};
 use crate::delivery::{Entry, Key, Stage};
-use crate::digest::Version;
 use crate::digest::forge::{BUCKET, FILES, Forged, Plan, delivered, key};
+use crate::digest::{Hash, Version};
 
 /// Versions a page, so that the tests turn many.
 const PAGE: usize = 7;
@@ -26,6 +26,8 @@ struct Inside {
     /// The versions of each key, the newest first.
     files: BTreeMap<String, Vec<Version>>,
     entries: HashMap<String, Entry>,
+    /// What is not in the ledger, by the same key.
+    contents: HashMap<String, Option<Hash>>,
     notes: HashMap<String, Note>,
     queued: Vec<String>,
     regions_asked: Vec<String>,
@@ -42,6 +44,12 @@ impl Archive for World {
             found.ok_or_else(|| ReadError::Gone { code: "NoSuchKey".to_owned() })?;
         let object = ObjectRef { etag: Some("e".to_owned()), ..object.clone() };
         Ok(Stored { object, bytes, signature: Some(signature) })
+    }
+
+    async fn content_hash(&self, object: &ObjectRef) -> Result<Option<Hash>, ReadError> {
+        let inside = self.0.lock().unwrap();
+        let content = inside.contents.get(Key::object(object).as_str()).copied();
+        content.ok_or_else(|| ReadError::Denied { code: "AccessDenied".to_owned() })
     }
 
     async fn versions(&self, bucket: &str, prefix: &str, behind: &Mark) -> Result<Versions, ReadError> {
@@ -97,6 +105,10 @@ impl Notes for World {
         let inside = self.0.lock().unwrap();
         let found = keys.iter().filter_map(|key| inside.notes.get_key_value(key.as_str()));
         Ok(found.map(|(key, note)| (key.clone(), note.clone())).collect())
+    }
+
+    async fn scan(&self, _: &(dyn Fn(&str, Note) + Sync)) -> Result<u64, LedgerError> {
+        panic!("the function scans nothing");
     }
 
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
@@ -208,7 +220,7 @@ fn a_good_chain_with_all_files_delivered_finds_nothing_and_is_remembered() {
         (&"2026-03-10T09:01:31Z".into(), &second.place.key.as_str().into())
     );
     let link = world.note(&format!("link#{BUCKET}#{}", first.place.key));
-    assert_eq!(link.content["next"], second.place.key.as_str());
+    assert_eq!(link.content["next"], serde_json::json!({"bucket": BUCKET, "key": second.place.key}));
     assert_eq!(link.version, 2, "what is remembered already is not written again");
 }
 
@@ -251,13 +263,13 @@ fn each_file_is_found_as_what_it_is_and_no_other_key_is_looked_up() {
 #[test]
 fn a_file_of_a_bucket_that_is_not_ours_to_read_is_missing_and_not_looked_for() {
     let world = World::default();
-    let digest = Plan::new(9, None).with("a", b"1").forge();
-    world.put(&digest);
+    let forged = Plan::new(9, None).with("a", b"1").forge();
+    world.put(&forged);
     let notary = Notary { allowed_buckets: Some(vec!["another".to_owned()]), ..world.notary() };
-    let document = Document::read(&digest.bytes).unwrap();
+    let folders = digest::listed(&forged.bytes).unwrap();
     let until = Deadline::at(Instant::now() + Duration::from_mins(1));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let examined = runtime.block_on(notary.files(&document, until)).unwrap();
+    let examined = runtime.block_on(notary.files(&folders, until)).unwrap();
     assert_eq!((names(&examined), examined.unknown.len()), (vec!["Missing"], 0));
     assert_eq!(world.0.lock().unwrap().pages, 0);
 }

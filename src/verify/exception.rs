@@ -3,13 +3,18 @@
 use jiff::Timestamp;
 
 use super::hour::State;
-use super::{hour_from, hour_to};
-use crate::digest::{DigestKey, Finding, Place, hour_at};
+use crate::digest::{Finding, Place};
 use crate::failure::{DeadLetter, Reason, Subject};
-use crate::task::{ObjectRef, Task};
+use crate::task::Task;
 
 /// The name of what the notary finds nothing wrong with: files that are accounted for, and did not arrive.
 pub(super) const IN_LETTERS: &str = "InLetters";
+/// The name of hours that are older than what the ledger keeps.
+pub(super) const OLDER: &str = "OlderThanLedger";
+/// The name of what was asked for and is nowhere.
+pub(super) const NOT_FOUND: &str = "NotFound";
+/// The name of what could not be read.
+const UNREADABLE: &str = "Unreadable";
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +35,8 @@ pub struct Exception {
 
 impl Exception {
     /// Of a finding, with the digest that shows it, as it was read.
-    pub(super) fn of(finding: &Finding, hour: Timestamp, digest: Option<&ObjectRef>) -> Self {
-        let subject = finding.file().map(Place::object).or_else(|| digest.cloned());
+    pub(super) fn of(finding: &Finding, hour: Timestamp, digest: Option<&Place>) -> Self {
+        let subject = finding.file().or(digest).map(Place::object);
         let letter = finding.reason().zip(subject).map(|(reason, object)| {
             let subject = Subject::Task(Task::whole(object));
             (reason, DeadLetter { reason, message: String::new(), status: None, table: None, subject }.id())
@@ -49,32 +54,18 @@ impl Exception {
     /// What it makes of its hour.
     pub(super) fn state(&self) -> State {
         match self.name {
-            "Altered" => State::Altered,
+            UNREADABLE | OLDER => State::Unchecked,
+            "Altered" | "Overwritten" => State::Altered,
             "Gone" | "Removed" => State::Gone,
             "Missing" | IN_LETTERS => State::Incomplete,
             "Gap" | "PreviousRemoved" | "Restarted" | "Ended" => State::Unsealed,
             _ => State::Unverified,
         }
     }
-}
 
-/// The hours that a finding is about, where they are not that of the digest that shows it: the first, and the first that
-/// is none of them.
-pub(super) fn hours_of(finding: &Finding) -> Option<(Timestamp, Timestamp)> {
-    let of_place = |place: &Place| {
-        let hour = hour_to(DigestKey::parse(&place.key)?.end);
-        Some((hour, hour + super::HOUR))
-    };
-    match finding {
-        Finding::PreviousChanged(place, _) | Finding::PreviousRemoved(place) => of_place(place),
-        Finding::Gap { missing, from, to } => match from {
-            Some(from) => Some((hour_from(*from), hour_from(*to))),
-            None => of_place(missing),
-        },
-        Finding::Restarted { from, to } => {
-            Some((hour_from(*from), hour_from(*to).max(hour_at(*from) + super::HOUR)))
-        }
-        _ => None,
+    /// Whether something is wrong, and not only unknown.
+    pub(super) fn is_wrong(&self) -> bool {
+        !matches!(self.name, UNREADABLE | OLDER)
     }
 }
 
@@ -87,7 +78,23 @@ pub fn advice(name: &str) -> &'static str {
              never came, look at the bucket's event rule"
         }
         IN_LETTERS => {
-            "look at the letters: sentinelctl dlq list --key-prefix; mend the cause and replay them"
+            "look at the letters: sentinelctl dlq list --key-prefix KEY, with the file's key; mend the cause and replay \
+             them: a replay that delivers all of it settles the file"
+        }
+        UNREADABLE => {
+            "give whoever verifies the permission that it lacks, restore what lies in an archive, and verify again; what \
+             somebody else encrypted with a key of their own under a digest's name is none of CloudTrail's"
+        }
+        OLDER => {
+            "the ledger keeps deliveries for 400 days: whether older files were delivered is known from a report that was \
+             made in time, or from Sentinel itself"
+        }
+        NOT_FOUND => {
+            "look at the spelling of accounts, regions and services, and at the prefix: it is the folder that holds AWSLogs/"
+        }
+        "Overwritten" => {
+            "find out who overwrote it: CloudTrail's data events of the bucket, and its versions; what was delivered is \
+             what CloudTrail wrote, what lies there now is not"
         }
         "Altered" => {
             "find out who wrote it: CloudTrail's data events of the bucket, and its versions; the rows of it in Sentinel are \

@@ -38,9 +38,9 @@ impl AddAssign<&Self> for Unlisted {
 /// The one word for an hour; of several, the last in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// A digest vouches for it, and all that it lists was delivered.
+    /// A digest vouches for it, and all that it lists and all that lies in S3 was delivered.
     Complete,
-    /// Its digest is not due yet.
+    /// Its digest is not due yet, or a file has come just now.
     Pending,
     /// No digest vouches for it: what is there was delivered.
     Unvouched,
@@ -92,15 +92,17 @@ impl State {
     #[must_use]
     pub const fn says(self) -> &'static str {
         match self {
-            Self::Complete => "a digest vouches for it, and all that it lists was delivered",
-            Self::Pending => "its digest is not due yet",
+            Self::Complete => {
+                "a digest vouches for it, and all that it lists and all that lies in S3 was delivered"
+            }
+            Self::Pending => "its digest is not due yet, or a file has come just now",
             Self::Unvouched => "no digest vouches for it; all files that are there were delivered",
             Self::Unchecked => "it could not be looked at",
-            Self::Incomplete => "a file was not delivered",
+            Self::Incomplete => "a file was not delivered, or records of it stand in letters",
             Self::Gone => "a file is gone",
             Self::Unsealed => "digests were removed, or kept from being written",
             Self::Unverified => "a digest is none that CloudTrail wrote, or was changed",
-            Self::Altered => "a file was altered",
+            Self::Altered => "a file was altered, or overwritten",
         }
     }
 }
@@ -118,18 +120,37 @@ pub struct Hour {
     pub unlisted: Unlisted,
     /// The word for it.
     pub state: State,
+    /// A genuine digest is about it, and all that it lists was looked at.
+    pub(super) is_vouched_for: bool,
+    /// All files that lie in S3 were looked at.
+    pub(super) is_walked: bool,
 }
 
 impl Hour {
     /// An hour of which nothing is known yet.
     pub(super) fn new(begins: Timestamp) -> Self {
         let (account, unlisted) = (Account::default(), Unlisted::default());
-        Self { begins, digests: 0, account, unlisted, state: State::Complete }
+        let state = State::Complete;
+        Self { begins, digests: 0, account, unlisted, state, is_vouched_for: false, is_walked: false }
     }
 
     /// It is no better than that.
     pub(super) fn worsen(&mut self, state: State) {
         self.state = self.state.max(state);
+    }
+
+    /// Says what it is at best: each word needs what was seen for it.
+    pub(super) fn conclude(&mut self, is_due: bool) {
+        let best = if !self.is_walked {
+            State::Unchecked
+        } else if !self.is_vouched_for {
+            if is_due { State::Unvouched } else { State::Pending }
+        } else if self.unlisted.under_way > 0 {
+            State::Pending
+        } else {
+            State::Complete
+        };
+        self.worsen(best);
     }
 
     /// All its records.

@@ -1,8 +1,8 @@
-//! Looks and changes nothing: S3 and the keys pass through, and what would be remembered stays in memory.
+//! Looks and changes nothing: calls to S3 and the ledger are counted, and nothing is written or sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::aws::{
     Stored, Versions,
 };
 use crate::delivery::{Entry, Key};
-use crate::digest::PublicKey;
+use crate::digest::{Hash, PublicKey};
 use crate::task::ObjectRef;
 
 /// How many calls were made.
@@ -53,6 +53,11 @@ impl<A: Archive> Archive for Counted<A> {
         self.party.read(object, most_bytes).await
     }
 
+    async fn content_hash(&self, object: &ObjectRef) -> Result<Option<Hash>, ReadError> {
+        self.tally.s3.fetch_add(1, Ordering::Relaxed);
+        self.party.content_hash(object).await
+    }
+
     async fn versions(&self, bucket: &str, prefix: &str, behind: &Mark) -> Result<Versions, ReadError> {
         self.tally.s3.fetch_add(1, Ordering::Relaxed);
         self.party.versions(bucket, prefix, behind).await
@@ -71,78 +76,30 @@ impl<K: PublicKeys> PublicKeys for Counted<K> {
     }
 }
 
-impl<N: Notes> Counted<N> {
-    /// The entries that stand under these keys.
-    pub(super) async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
+impl<N: Notes> Notes for Counted<N> {
+    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
         self.tally.ledger.fetch_add(keys.len().div_ceil(MOST_KEYS) as u64, Ordering::Relaxed);
         self.party.entries(keys).await
     }
 
-    /// The note that stands in the ledger.
-    pub(super) async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
-        self.tally.ledger.fetch_add(1, Ordering::Relaxed);
-        self.party.note(key).await
-    }
-}
-
-/// The notes of a walk: of digests, what the ledger remembers and what the walk has seen itself; of chains, only the
-/// latter, since the ledger's end of a chain may lie behind the hours that are walked. Nothing is written.
-pub(super) struct Overlay<N> {
-    ledger: Counted<N>,
-    seen: Arc<Mutex<HashMap<String, Note>>>,
-}
-
-impl<N> Clone for Overlay<N> {
-    fn clone(&self) -> Self {
-        Self { ledger: self.ledger.clone(), seen: Arc::clone(&self.seen) }
-    }
-}
-
-impl<N: Notes> Overlay<N> {
-    pub(super) fn new(ledger: Counted<N>) -> Self {
-        Self { ledger, seen: Arc::default() }
-    }
-
-    /// Remembers a note for the time of the walk.
-    pub(super) fn keep(&self, key: &Key, note: &Note) {
-        let note = Note { version: note.version + 1, content: note.content.clone() };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(key.as_str().to_owned(), note);
-    }
-
-    /// Remembers a note no more.
-    pub(super) fn forget(&self, key: &Key) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(key.as_str());
-    }
-}
-
-impl<N: Notes> Notes for Overlay<N> {
-    async fn entries(&self, keys: &[Key]) -> Result<HashMap<String, Entry>, LedgerError> {
-        self.ledger.entries(keys).await
-    }
-
     async fn notes(&self, keys: &[Key]) -> Result<HashMap<String, Note>, LedgerError> {
-        let mut notes = HashMap::new();
-        for key in keys {
-            notes.insert(key.as_str().to_owned(), self.note(key).await?);
-        }
-        Ok(notes)
+        self.tally.ledger.fetch_add(keys.len().div_ceil(MOST_KEYS) as u64, Ordering::Relaxed);
+        self.party.notes(keys).await
     }
 
     async fn note(&self, key: &Key) -> Result<Note, LedgerError> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(key.as_str()).cloned();
-        match seen {
-            Some(note) => Ok(note),
-            None if key.is_link() => self.ledger.note(key).await,
-            None => Ok(Note::default()),
-        }
+        self.tally.ledger.fetch_add(1, Ordering::Relaxed);
+        self.party.note(key).await
     }
 
-    async fn write_note(&self, key: &Key, note: &Note) -> Result<(), LedgerError> {
-        if !key.is_hour() {
-            self.keep(key, note);
-        }
-        Ok(())
+    async fn scan(&self, take: &(dyn Fn(&str, Note) + Sync)) -> Result<u64, LedgerError> {
+        let calls = self.party.scan(take).await?;
+        self.tally.ledger.fetch_add(calls, Ordering::Relaxed);
+        Ok(calls)
+    }
+
+    async fn write_note(&self, _: &Key, _: &Note) -> Result<(), LedgerError> {
+        Err(LedgerError::Unavailable { code: "nothing is written".to_owned() })
     }
 }
 

@@ -8,7 +8,7 @@ for (const map of document.querySelectorAll(".map")) {
     target(cell).tabIndex = 0;
   };
   for (const cell of rows.flat()) target(cell).tabIndex = -1;
-  enter(rows[0][0]);
+  enter(rows.flat().find((cell) => cell.title));
   const place = (cell) => {
     const row = rows.findIndex((cells) => cells.includes(cell));
     return [row, rows[row].indexOf(cell)];

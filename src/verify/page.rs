@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::told::Totals;
+use super::told::{Totals, visible};
 use super::{Answer, Hour, Outcome, Seal, Source, State, Verified, advice};
 use crate::backfill::progress::{number, time};
 
@@ -24,16 +24,13 @@ struct Text<T>(T);
 
 impl<T: Display> Display for Text<T> {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        for character in self.0.to_string().chars() {
+        for character in visible(&self.0.to_string()).chars() {
             match character {
                 '&' => formatter.write_str("&amp;")?,
                 '<' => formatter.write_str("&lt;")?,
                 '>' => formatter.write_str("&gt;")?,
                 '"' => formatter.write_str("&quot;")?,
                 '\'' => formatter.write_str("&#39;")?,
-                // Invisible, and some turn the text around.
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => formatter.write_str("\u{fffd}")?,
-                character if character.is_control() => formatter.write_str("\u{fffd}")?,
                 character => formatter.write_char(character)?,
             }
         }
@@ -124,18 +121,17 @@ fn exceptions(out: &mut String, outcome: &Outcome) -> Result<Anchors, fmt::Error
         "<section id=\"exceptions\">\n<h2>Exceptions ({})</h2>",
         number(outcome.number_of_exceptions())
     )?;
-    for verified in &outcome.verified {
-        if let Some(error) = &verified.error {
-            let place = place(&verified.source);
-            writeln!(out, "<p>{place} could not be looked at to its end: {}</p>", Text(error))?;
-        }
+    for (source, error) in outcome.errors() {
+        let whose = source.map(|source| format!("{} could not be looked at to its end: ", place(source)));
+        writeln!(out, "<p>{}{}</p>", whose.unwrap_or_default(), Text(error))?;
     }
     if outcome.exceptions().next().is_none() {
         out.write_str("<p>None.</p>\n</section>\n")?;
         return Ok(anchors);
     }
     out.write_str(
-        "<div class=\"scroll\"><table class=\"list\">\n<thead><tr><th scope=\"col\">No.</th><th scope=\"col\">Hour (UTC)\
+        "<div class=\"scroll\" role=\"region\" aria-label=\"Exceptions\" tabindex=\"0\"><table class=\"list\">\n<thead><tr><th \
+         scope=\"col\">No.</th><th scope=\"col\">Hour (UTC)\
          </th><th scope=\"col\">Account and region</th><th scope=\"col\">Finding</th><th scope=\"col\">What was found</th></tr>\
          </thead>\n<tbody>\n",
     )?;
@@ -188,7 +184,7 @@ fn map(out: &mut String, outcome: &Outcome, anchors: &Anchors) -> fmt::Result {
         )?;
     }
     out.write_str("</ul>\n<p>Hours are those of UTC. Arrow keys move through a map.</p>\n")?;
-    for verified in &outcome.verified {
+    for verified in outcome.verified.iter().filter(|verified| !verified.hours.is_empty()) {
         place_map(out, verified, anchors)?;
     }
     out.write_str("</section>\n")
@@ -270,7 +266,7 @@ fn digests(out: &mut String, outcome: &Outcome) -> fmt::Result {
         writeln!(out, "<details><summary>{}: {count} digests</summary>", place(&verified.source))?;
         if !verified.seals.is_empty() {
             out.write_str(
-                "<div class=\"scroll\"><table class=\"list\">\n<thead><tr><th scope=\"col\">Hour (UTC)</th><th scope=\"col\">\
+                "<div class=\"scroll\" role=\"region\" aria-label=\"Digests\" tabindex=\"0\"><table class=\"list\">\n<thead><tr><th scope=\"col\">Hour (UTC)</th><th scope=\"col\">\
                  Signed by CloudTrail</th><th scope=\"col\">Digest, SHA-256, key</th></tr></thead>\n<tbody>\n",
             )?;
         }
@@ -299,7 +295,7 @@ fn made(out: &mut String, outcome: &Outcome) -> fmt::Result {
     let asked = &outcome.asked;
     out.write_str("<section id=\"made\">\n<h2>How it was made</h2>\n<dl>\n")?;
     for (name, value) in [
-        ("bucket", format!("s3://{}", asked.bucket)),
+        ("bucket", format!("s3://{}/{}", asked.bucket, asked.wanted.path.root)),
         ("hours", format!("{} to {}, the end not included", asked.from, asked.until)),
         ("made at", format!("{:.0}", asked.now)),
         ("made by", format!("sentinelctl {}", env!("CARGO_PKG_VERSION"))),
@@ -308,7 +304,10 @@ fn made(out: &mut String, outcome: &Outcome) -> fmt::Result {
             format!("{} to S3, {} to the ledger", number(outcome.s3_calls), number(outcome.ledger_calls)),
         ),
         ("took", time(outcome.elapsed)),
-    ] {
+    ]
+    .into_iter()
+    .chain(outcome.made())
+    {
         writeln!(out, "<dt>{name}</dt><dd>{}</dd>", Text(value))?;
     }
     write!(

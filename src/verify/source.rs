@@ -8,9 +8,9 @@ use crate::backfill::selection::Selection;
 use crate::backfill::{BackfillError, regions};
 
 /// The folder of the digests.
-const DIGESTS: &str = "CloudTrail-Digest";
+pub(super) const DIGESTS: &str = "CloudTrail-Digest";
 /// What `CloudTrail` writes begins so, and digests vouch for nothing else.
-const VOUCHED_FOR: &str = "CloudTrail";
+pub(super) const VOUCHED_FOR: &str = "CloudTrail";
 
 /// The folders of an account-region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,30 +27,38 @@ pub struct Source {
     pub files: Vec<String>,
 }
 
-/// The account-regions that are selected, by their folders.
+/// The folders of the account-regions that are selected, those that the bucket shows.
 ///
 /// # Errors
-/// If S3 refuses, or there is nothing of the kind.
-pub async fn sources(bucket: &Bucket, selection: &Selection) -> Result<Vec<Source>, BackfillError> {
+/// If S3 refuses.
+pub async fn folders(bucket: &Bucket, selection: &Selection) -> Result<Vec<String>, BackfillError> {
     let path = Path::of(&selection.source.prefix);
     if path.service.is_some() {
         return Err(BackfillError::Usage(
-            "name the bucket and the prefix before AWSLogs, or up to an account: --service, --regions and --from \
+            "name the bucket and the prefix before AWSLogs, or up to an account: --services, --regions and --from \
              say the rest"
                 .to_owned(),
         ));
     }
-    let mut folders = regions(bucket, selection).await?;
-    let services = &selection.services;
-    if services.is_empty() || services.iter().any(|service| service.starts_with(VOUCHED_FOR)) {
-        let digests = Selection { services: vec![DIGESTS.to_owned()], ..selection.clone() };
-        folders.extend(regions(bucket, &digests).await?);
+    let mut services = selection.wanted().map_err(BackfillError::Usage)?.services;
+    if services.iter().any(|service| service.starts_with(VOUCHED_FOR)) {
+        services.push(DIGESTS.to_owned());
     }
-    Ok(together(&folders))
+    // A region that is asked for and is not there must show.
+    let all = Selection { services, regions: Vec::new(), ..selection.clone() };
+    let mut found = match regions(bucket, &all).await {
+        Err(BackfillError::NoAccounts { .. }) => Vec::new(),
+        found => found?,
+    };
+    let regions = &selection.regions;
+    found.retain(|folder| {
+        Path::of(folder).region.is_some_and(|region| regions.is_empty() || regions.contains(&region))
+    });
+    Ok(found)
 }
 
 /// Puts the folders of each account-region together.
-fn together(folders: &[String]) -> Vec<Source> {
+pub(super) fn together<'f>(folders: impl IntoIterator<Item = &'f String>) -> Vec<Source> {
     let mut found: BTreeMap<(String, String, String), Source> = BTreeMap::new();
     for folder in folders {
         let path = Path::of(folder);
@@ -68,7 +76,7 @@ fn together(folders: &[String]) -> Vec<Source> {
         });
         if service == DIGESTS {
             source.digests = Some(folder.clone());
-        } else {
+        } else if !source.files.contains(folder) {
             source.files.push(folder.clone());
         }
     }

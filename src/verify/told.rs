@@ -100,21 +100,69 @@ impl Outcome {
     pub fn sentence(&self) -> String {
         let states = Totals::of(self).states;
         let count = |state| states.get(&state).copied().unwrap_or_default();
+        let all: u64 = states.values().sum();
+        let unvouched = count(State::Unvouched);
         match self.answer() {
             Answer::Wrong => match self.number_of_exceptions() {
                 1 => "1 thing is not as it should be.".to_owned(),
                 more => format!("{} things are not as they should be.", number(more)),
             },
-            Answer::Unknown => "Not all could be looked at; what was is as it should be.".to_owned(),
-            Answer::Proven if count(State::Complete) == 0 && count(State::Unvouched) > 0 => {
+            Answer::Unknown if count(State::Unchecked) == all => {
+                "Nothing could be checked, so nothing is proven.".to_owned()
+            }
+            Answer::Unknown
+                if unvouched > 0 && unvouched + count(State::Complete) == all && !self.is_cut_short() =>
+            {
+                format!(
+                    "Nothing is known to be wrong, but no digest vouches for {} of the hours; --allow-unvouched accepts \
+                     that.",
+                    number(unvouched)
+                )
+            }
+            Answer::Unknown => format!(
+                "Nothing is known to be wrong, but only {} of {} hours are complete.",
+                number(count(State::Complete)),
+                number(all)
+            ),
+            Answer::Proven if count(State::Complete) == 0 => {
                 "All files that lie in S3 were delivered; no digest vouches for them.".to_owned()
             }
-            Answer::Proven if count(State::Unvouched) > 0 => format!(
+            Answer::Proven if unvouched > 0 => format!(
                 "All that digests list and all files that lie in S3 were delivered; no digest vouches for {} of the hours.",
-                number(count(State::Unvouched))
+                number(unvouched)
             ),
-            Answer::Proven => "All that digests list was delivered.".to_owned(),
+            Answer::Proven => "All that digests list and all files that lie in S3 were delivered.".to_owned(),
         }
+    }
+
+    /// Whether something could not be looked at to its end.
+    fn is_cut_short(&self) -> bool {
+        self.errors().next().is_some()
+    }
+
+    /// Why something could not be looked at, with its account-region if it is one's.
+    pub fn errors(&self) -> impl Iterator<Item = (Option<&Source>, &str)> {
+        let own = self.error.as_deref().map(|error| (None, error));
+        let of_walks = self
+            .verified
+            .iter()
+            .filter_map(|verified| Some((Some(&verified.source), verified.error.as_deref()?)));
+        own.into_iter().chain(of_walks)
+    }
+
+    /// How it was made, each with its name.
+    #[must_use]
+    pub fn made(&self) -> Vec<(&'static str, String)> {
+        let wanted = &self.asked.wanted;
+        let all =
+            |names: &[String]| if names.is_empty() { "all there are".to_owned() } else { names.join(", ") };
+        vec![
+            ("ledger", self.asked.ledger.clone()),
+            ("identity", self.asked.identity.clone().unwrap_or_else(|| "unknown".to_owned())),
+            ("accounts", all(&wanted.accounts)),
+            ("regions", all(&wanted.regions)),
+            ("services", wanted.services.join(", ")),
+        ]
     }
 
     /// The whole for a reader: sums, then an exception a line, then what to do.
@@ -125,22 +173,24 @@ impl Outcome {
         // A String takes all that is written.
         let _ = writeln!(
             text,
-            "s3://{}, {} to {}, {} account-regions",
-            asked.bucket,
+            "s3://{}/{}, {} to {}, {} account-regions",
+            visible(&asked.bucket),
+            visible(&asked.wanted.path.root),
             asked.from,
             asked.until,
             number(self.verified.len() as u64)
         );
         let (s3, ledger) = (number(self.s3_calls), number(self.ledger_calls));
         let calls = format!("{s3} to S3, {ledger} to the ledger, in {}", time(self.elapsed));
-        for (name, value) in Totals::of(self).lines().into_iter().chain([("calls", calls)]) {
-            let _ = writeln!(text, "  {name:<10}{value}");
+        let lines = Totals::of(self).lines().into_iter().chain([("calls", calls)]).chain(self.made());
+        for (name, value) in lines {
+            let _ = writeln!(text, "  {name:<10}{}", visible(&value));
         }
-        for verified in &self.verified {
-            let Source { account, region, .. } = &verified.source;
-            if let Some(error) = &verified.error {
-                let _ = writeln!(text, "\n{account} {region} could not be looked at to its end: {error}");
-            }
+        for (source, error) in self.errors() {
+            let whose = source.map(|source| {
+                format!("{} {} could not be looked at to its end: ", source.account, source.region)
+            });
+            let _ = writeln!(text, "\n{}", visible(&format!("{}{error}", whose.unwrap_or_default())));
         }
         let mut names = BTreeSet::new();
         for (place, (source, exception)) in self.exceptions().enumerate() {
@@ -185,13 +235,18 @@ impl Outcome {
             .collect();
         let exceptions: Vec<Value> =
             self.exceptions().map(|(source, exception)| exception_json(source, exception)).collect();
-        let errors: Vec<Value> = self
-            .verified
-            .iter()
-            .filter_map(|verified| Some(with(&verified.source, json!({"message": verified.error.as_ref()?}))))
-            .collect();
+        let errors = self.errors().map(|(source, message)| {
+            let error = json!({"message": message});
+            source.map_or_else(|| error.clone(), |source| with(source, error.clone()))
+        });
+        let errors: Vec<Value> = errors.collect();
         json!({
             "bucket": asked.bucket,
+            "ledger": asked.ledger,
+            "identity": asked.identity,
+            "accounts": asked.wanted.accounts,
+            "regions": asked.wanted.regions,
+            "services": asked.wanted.services,
             "from": asked.from,
             "until": asked.until,
             "verified_at": asked.now,
@@ -217,12 +272,34 @@ impl Outcome {
 
 /// An exception, in one line.
 fn line(source: &Source, exception: &Exception) -> String {
-    let (hour, says) = (exception.hour.strftime("%Y-%m-%dT%H"), &exception.says);
+    let hour = exception.hour.strftime("%Y-%m-%dT%H");
     let letter = exception.letter.as_ref();
     let letter = letter.map(|(reason, id)| format!(" [letter {} {id}]", reason.name())).unwrap_or_default();
     let digest = exception.digest.as_ref().filter(|_| exception.file.is_none());
     let digest = digest.map(|digest| format!(" [digest {digest}]")).unwrap_or_default();
-    format!("{hour} {} {} {}: {says}{digest}{letter}\n", source.account, source.region, exception.name)
+    let Exception { name, says, .. } = exception;
+    let line = format!("{hour} {} {} {name}: {says}{digest}{letter}", source.account, source.region);
+    visible(&line) + "\n"
+}
+
+/// Text in which nothing moves, hides or turns around what stands beside it: such characters are written as escapes.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let is_hidden = character.is_control()
+            || matches!(
+                character,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                    | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            );
+        if is_hidden {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
 }
 
 fn exception_json(source: &Source, exception: &Exception) -> Value {

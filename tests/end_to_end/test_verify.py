@@ -33,6 +33,7 @@ class Auditor:
 
     def __init__(self, world: World, keys: PublicKeys) -> None:
         self.world = world
+        self.keys = keys
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": "/nonexistent",
@@ -170,9 +171,11 @@ def test_a_source_without_digests_is_compared_with_the_ledger(auditor: Auditor) 
     world.chain = auditor.chain(GOOD)
     world.put(world.files(0, "a", "b"))
     code, told = auditor.json()
-    assert (code, named(told), told["states"]) == (0, [], {"unvouched": HOURS})
+    assert (code, told["answer"], named(told), told["states"]) == (2, "unknown", [], {"unvouched": HOURS})
+    code, told = auditor.json("--allow-unvouched")
+    assert (code, told["answer"], named(told), told["states"]) == (0, "proven", [], {"unvouched": HOURS})
     assert (told["totals"]["unlisted"], told["totals"]["unlisted_delivered"], told["totals"]["rows"]) == (2, 2, 6)
-    assert "no digest vouches for them" in auditor.run("verify").stdout
+    assert "no digest vouches for them" in auditor.run("verify", "--allow-unvouched").stdout
 
 
 def test_what_can_not_be_checked_is_not_proven(auditor: Auditor) -> None:
@@ -180,15 +183,31 @@ def test_what_can_not_be_checked_is_not_proven(auditor: Auditor) -> None:
     denied = auditor.run("verify", "--output", "json", LEDGER_TABLE="no-such-table")
     told = json.loads(denied.stdout)
     assert (denied.returncode, told["answer"], told["states"]) == (2, "unknown", {"unchecked": HOURS})
-    assert len(told["errors"]) == 1
-    for arguments, why in (
-        (["--accounts", "999988887777"], "no folder of the accounts"),
-        (["--from", "2027-01-01", "--until", "2026-01-01"], "cannot be used multiple times"),
-    ):
-        ran = auditor.run("verify", *arguments)
-        assert (ran.returncode, ran.stdout) == (2, "") and why in ran.stderr
+    (error,) = told["errors"]
+    assert "no-such-table" in error["message"] and "there is no such table" in error["message"]
+    assert "Nothing could be checked" in auditor.run("verify", LEDGER_TABLE="no-such-table").stdout
+    for arguments, name in ((["--accounts", "999988887777"], "999988887777"), (["--regions", "nonsense"], "nonsense")):
+        code, told = auditor.json(*arguments)
+        (exception,) = told["exceptions"]
+        assert (code, told["answer"], exception["name"]) == (1, "wrong", "NotFound")
+        assert name in (exception["account"], exception["region"])
+
+
+def test_wrong_usage_is_no_word_about_the_logs(auditor: Auditor) -> None:
+    ran = auditor.run("verify", "--from", "2027-01-01", "--until", "2026-01-01")
+    assert (ran.returncode, ran.stdout) == (64, "") and "cannot be used multiple times" in ran.stderr
     ran = auditor.run("verify", LEDGER_TABLE="")
-    assert ran.returncode == 2 and "--ledger-table" in ran.stderr
+    assert ran.returncode == 64 and "--ledger-table" in ran.stderr
+
+
+def test_a_file_that_was_removed_is_known_by_the_ledger(auditor: Auditor) -> None:
+    _, files = auditor.grow(GOOD)
+    key = next(iter(files[2]))
+    with auditor.world.stack.quiet_bucket():
+        auditor.storage.delete_object(Bucket=BUCKET, Key=key)
+    code, told = auditor.json()
+    # The emulator keeps no versions: only the ledger knows that it was delivered.
+    assert (code, told["answer"], named(told)) == (1, "wrong", [(GOOD, "11", "Removed")])
 
 
 def test_the_page_tells_the_same(auditor: Auditor, tmp_path: Path) -> None:
@@ -204,8 +223,13 @@ def test_the_page_tells_the_same(auditor: Auditor, tmp_path: Path) -> None:
         assert digest.key in page
     assert chain.signer.fingerprint in page and "SentinelForwarderCompleteness_CL" in page
     assert not re.search(r"(?:src|href)=\"(?!#)", page), "nothing is fetched"
+    outputs = auditor.world.stack.outputs
+    for named in (outputs["LedgerTable"], "arn:aws:", "all there are"):
+        assert named in page, "ledger, identity and filters"
+    calls = auditor.keys.calls
     unwritable = auditor.run("report", "--out", str(tmp_path))
-    assert unwritable.returncode == 2 and str(tmp_path) in unwritable.stderr
+    assert unwritable.returncode == 64 and str(tmp_path) in unwritable.stderr
+    assert auditor.keys.calls == calls, "it shows before the work"
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium to show the page with")
@@ -224,7 +248,8 @@ def test_a_browser_shows_the_page_in_light_and_dark(auditor: Auditor, tmp_path: 
         return done.stdout
 
     shown = browse("--dump-dom", "--enable-logging=stderr")
-    assert len(re.findall(r'tabindex="0"', shown)) == 3, "a way into each map, and into the query"
+    # A way into each map, into each list that may be wider than the window, and into the query.
+    assert len(re.findall(r'tabindex="0"', shown)) == 6
     pictures = {}
     for name, options in {"light": [], "dark": ["--blink-settings=preferredColorScheme=0"]}.items():
         picture = tmp_path / f"{name}.png"

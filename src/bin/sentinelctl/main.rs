@@ -94,7 +94,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    let Arguments { global, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing is left to tell it to if the stream is closed.
+            let _ = error.print();
+            return ExitCode::from(verify::exit_code_of_usage(error.exit_code()));
+        }
+    };
     behave(Manners { is_quiet: global.quiet, color: global.color });
     sign_in(SignIn { profile: global.profile, region: global.region });
     if global.verbose {

@@ -67,6 +67,7 @@ fn a_digest_that_is_in_the_bucket_is_announced_or_awaited() {
     let now = "2026-03-10T14:30:00Z";
     let (world, first) = begun();
     let second = Plan::new(10, Some(&first)).forge();
+    world.put(&second);
     let unannounced = world.list_digest(&second, None);
     // Of the same folder, and none of the chain's next.
     let backfill = Plan { is_backfill: true, ..Plan::new(11, Some(&first)) }.forge();
@@ -79,6 +80,22 @@ fn a_digest_that_is_in_the_bucket_is_announced_or_awaited() {
     }
     // It was examined and not believed: the chain is as silent as before.
     world.list_digest(&second, Some(Stage::Delivered { at: Timestamp::UNIX_EPOCH }));
+    assert_eq!(ends(&world.silence(now)).len(), 2);
+}
+
+#[test]
+fn what_only_has_the_name_of_a_digest_keeps_no_chain_from_being_overdue() {
+    let now = "2026-03-10T14:30:00Z";
+    let (world, first) = begun();
+    let forged = Plan { by_forger: true, ..Plan::new(10, Some(&first)) }.forge();
+    let unreadable = world.list_digest(&Plan::new(11, Some(&forged)).forge(), None);
+    world.put(&forged);
+    let object = world.list_digest(&forged, None);
+    let silence = world.silence(now);
+    assert_eq!(ends(&silence).len(), 2);
+    let tasks = [object, unreadable].map(Task::whole);
+    assert_eq!(silence.unannounced, tasks, "each is looked at, and told by itself");
+    world.list_digest(&forged, Some(Stage::Open));
     assert_eq!(ends(&world.silence(now)).len(), 2);
 }
 

@@ -11,33 +11,37 @@ use crate::backfill::parse_account;
 use crate::console::Output;
 
 const VERIFY_HELP: &str = "\
-Each digest of the time is verified as the function does: its signature, its chain,
-each file that it lists against S3 and the ledger. Then the files that lie in S3, by
-their dated folders, are compared with the ledger, whether a digest lists them or
-not: of sources without digests, GuardDuty among them, that is the whole check. A
-chain of digests that ends is found too. Nothing is changed.
+Each digest of the time is verified: its signature, its chain, each file that it
+lists against S3 and the ledger. Then the files that lie in S3, by their dated
+folders, are compared with the ledger, whether a digest lists them or not: of sources
+without digests, GuardDuty among them, that is the whole check. What the ledger knows
+and the bucket has no longer, digests and files, is found by one scan of the ledger.
+Nothing is changed.
 
 An hour is
-  complete    a digest vouches for it, and all that it lists was delivered
-  pending     its digest is not due yet (three hours after the hour begins)
+  complete    a digest vouches for it, and all that it lists and all that lies in S3
+              was delivered
+  pending     its digest is not due yet (three hours after the hour begins), or a
+              file has come just now
   unvouched   no digest vouches for it; all files that lie in S3 were delivered
   incomplete, gone, altered, unverified, unsealed: see README, Proof
   unchecked   it could not be looked at
 
-You need s3:ListBucket and s3:ListBucketVersions on the bucket, s3:GetObject on the
-digests, dynamodb:GetItem and BatchGetItem on the ledger, and
-cloudtrail:ListPublicKeys. After any kind of sign-in of the AWS CLI this sets the
-credentials:
+You need s3:ListBucket and s3:ListBucketVersions on the bucket, s3:GetObject on it,
+dynamodb:Scan and BatchGetItem on the ledger, and cloudtrail:ListPublicKeys. After
+any kind of sign-in of the AWS CLI this sets the credentials:
   eval \"$(aws configure export-credentials --format env)\"
 
-Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked, or wrong
-usage.
+Exit codes: 0 every hour is complete (or unvouched, with --allow-unvouched), 1
+something is wrong, 2 something could not be checked and nothing is known to be
+wrong, 64 wrong usage. Ctrl-C ends early, and tells what was seen until then.
 
 Examples:
   sentinelctl verify s3://trail-logs --from 2026-03-01 --until 2026-04-01
   sentinelctl verify s3://trail-logs/audit --accounts 111122223333 \\
     --regions eu-west-1 --from 2026-03-10T09:00:00Z --until 2026-03-10T12:00:00Z
-  sentinelctl verify s3://findings --service GuardDuty --from 2026-03-01
+  sentinelctl verify s3://findings --services GuardDuty --from 2026-03-01 \\
+    --allow-unvouched
   sentinelctl verify s3://trail-logs --from 2026-03-01 --output json |
     jq -r '.exceptions[] | [.hour, .account, .region, .name, .file] | @tsv'";
 
@@ -49,8 +53,8 @@ that compares it with the rows in Sentinel. It can be printed and kept.
 
 It is made as `sentinelctl verify` does, and needs the same permissions.
 
-Exit codes: 0 nothing is wrong, 1 something is, 2 it could not be checked, or wrong
-usage. The page is written in each case but where nothing could be looked at.
+Exit codes: those of `sentinelctl verify`. The page is written in each case but
+those where S3 can't be listed at all, or where it can't be written.
 
 Examples:
   sentinelctl report s3://trail-logs --from 2026-03-01 --until 2026-04-01 \\
@@ -100,8 +104,11 @@ pub(super) struct Range {
     regions: Vec<String>,
     /// CloudTrail, CloudTrail-Insight, CloudTrail-NetworkActivity or `GuardDuty`; several comma-separated [default:
     /// CloudTrail]
-    #[arg(long, value_name = "SERVICE", value_delimiter = ',', value_parser = parse_service)]
-    service: Vec<String>,
+    #[arg(long, alias = "service", value_name = "SERVICE", value_delimiter = ',', value_parser = parse_service)]
+    services: Vec<String>,
+    /// Take hours that no digest vouches for as proven, if all that lies in S3 was delivered
+    #[arg(long)]
+    allow_unvouched: bool,
     /// The ledger's table (`LedgerTable` of the stack's outputs)
     #[arg(long, env = "LEDGER_TABLE", value_name = "TABLE")]
     ledger_table: Option<String>,
@@ -111,7 +118,6 @@ pub(super) struct Range {
 pub(super) struct Wanted {
     pub(super) selection: Selection,
     pub(super) asked: Asked,
-    pub(super) ledger_table: String,
 }
 
 impl Range {
@@ -129,11 +135,20 @@ impl Range {
             raw: false,
             accounts: self.accounts.clone(),
             regions: self.regions.clone(),
-            services: self.service.clone(),
+            services: self.services.clone(),
             period: Period { from: Some(from), until: Some(until) },
         };
-        let asked = Asked { bucket: self.source.bucket.clone(), from, until, now };
-        Ok(Wanted { selection, asked, ledger_table: table })
+        let asked = Asked {
+            bucket: self.source.bucket.clone(),
+            wanted: selection.wanted()?,
+            from,
+            until,
+            now,
+            allows_unvouched: self.allow_unvouched,
+            ledger: table,
+            identity: None,
+        };
+        Ok(Wanted { selection, asked })
     }
 }
 
