@@ -135,7 +135,7 @@ def metrics(log: str) -> dict[str, int]:
     for line in log.splitlines():
         written = json.loads(line)
         for directive in written.get("_aws", {}).get("CloudWatchMetrics", []):
-            if directive["Dimensions"] == [[]]:
+            if directive["Dimensions"] == [[], ["FunctionName"]]:
                 sums.update({metric["Name"]: written[metric["Name"]] for metric in directive["Metrics"]})
     return dict(sums)
 
