@@ -33,7 +33,7 @@ class Cause(Enum):
     NONE = "WITHOUT a cause"
 
 
-_UNCAUSED = (Cause.BELOW, Cause.NONE)
+_UNCAUSED = (Cause.BESIDE, Cause.BELOW, Cause.NONE)
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_the_message_that_nobody_knows_may_become_a_letter() -> None:
 def test_a_double_is_counted_by_its_cause(first: Upload, cause: Cause) -> None:
     audit = judged(arrived("a", 0, 1) + arrived("b", 0), {"a": first, "b": upload()})
     assert {found: batches for found, batches in audit.doubles.items() if batches} == {cause: {"b"}}
-    assert len(audit.uncaused) == (cause in (Cause.BELOW, Cause.NONE))
+    assert len(audit.uncaused) == (cause in (Cause.BESIDE, Cause.BELOW, Cause.NONE))
     is_excused = cause in (Cause.ANSWER_LOST, Cause.LATE, Cause.ENDED, Cause.LEDGER)
     assert bool(audit.faults()) is not is_excused
 

@@ -115,7 +115,9 @@ def test_an_object_that_is_announced_five_times_at_once_is_delivered_once(
     known = delivered(stack, key, etag)
     # At the end of its invocation, which may be just after the first was delivered.
     wait_for("one that met another at work is hidden", SECONDS, lambda: hidings.seen)
-    assert all(hiding.seconds <= 5 * 60 + 2 for hiding in hidings.seen), "hidden until the lease's end, not longer"
+    # The ledger's clock has whole seconds, and its answer was some time on its way.
+    longest = 5 * 60 + 2 + 3
+    assert all(hiding.seconds <= longest for hiding in hidings.seen), "hidden until the lease's end, not longer"
     wait_until_done(stack, hidings)
 
     landed = Counter(row["AwsEventId"] for row in stack.standin.rows("AWSCloudTrail"))
