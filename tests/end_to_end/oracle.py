@@ -19,6 +19,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
+import botocore.session
 from verbatim import Number, compact, elements, is_array, is_object, members, parse
 
 MOST_VALUE_BYTES = 65_536
@@ -32,6 +33,9 @@ LEAST_HEAD_BYTES = 30_000
 
 READING_TOLERANCE = timedelta(minutes=15)
 """How far "the time of reading" may lie from the time that the caller takes for it."""
+
+HOLLOW = ("null", '""', "{}", "[]")
+"""What is not carried of a member without a column."""
 
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 RFC_3339 = re.compile(
@@ -333,9 +337,17 @@ def _take(columns: dict[str, Any], text: str, reading: Reading) -> dict[str, Any
                 unmapped[name] = below
         elif callable(column) and (raw in ("null", '""') or column(reading, raw)):
             continue
-        elif raw not in ("null", '""'):
+        elif raw not in HOLLOW:
             unmapped[name] = raw
     return unmapped
+
+
+def _renamed(own: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The members, with one named `unmapped` out of the way: it gets one underscore more than any other has."""
+    if all(name != "unmapped" for name, _ in own):
+        return tuple(own)
+    longest = max(len(name) for name, _ in own if re.fullmatch("unmapped_*", name))
+    return tuple((name.ljust(longest + 1, "_") if name == "unmapped" else name, value) for name, value in own)
 
 
 def _put_additional(reading: Reading, unmapped: dict[str, Any]) -> None:
@@ -348,7 +360,7 @@ def _put_additional(reading: Reading, unmapped: dict[str, Any]) -> None:
     if raw is None:
         own: tuple[tuple[str, str], ...] = ()
     elif is_object(raw):
-        own = tuple(members(raw))
+        own = _renamed(list(members(raw)))
     else:
         own = (("value", raw),)
     value = WithUnmapped(own, unmapped)
@@ -367,27 +379,39 @@ FINDING_TEXTS = {
     "title": "Title",
     "type": "ActivityType",
 }
-FINDING_OBJECTS = {"resource": "ResourceDetails", "service": "ServiceDetails"}
 FINDING_TIMES = {"updatedAt": "TimeGenerated", "createdAt": "TimeCreated"}
+_GUARDDUTY = botocore.session.get_session().get_service_model("guardduty")
 
 
 def guardduty_row(text: str, now: datetime) -> dict[str, Any]:
     """The row of AWSGuardDuty that a finding makes, in either casing of its names."""
     parse(text)
-    reading = Reading(now)
+    reading, unmapped, service = Reading(now), dict[str, str](), None
+    finding = _GUARDDUTY.shape_for("Finding")
     for name, value in dict(members(text)).items():
         pascal, raw = name[:1].isupper(), compact(value)
-        name = _lower_first(name)
+        if pascal:
+            raw = _wire(raw, finding.members.get(name))
+        name = _wire_name(name, finding)
         if raw in ("null", '""'):
             continue
         if name in FINDING_TEXTS:
             text_column(FINDING_TEXTS[name])(reading, raw)
-        elif name in FINDING_TIMES:
-            time_column(FINDING_TIMES[name])(reading, raw)
-        elif name in FINDING_OBJECTS:
-            reading.row[FINDING_OBJECTS[name]] = _limited_object(_camel_cased(raw) if pascal else raw)
+        elif name in FINDING_TIMES and time_column(FINDING_TIMES[name])(reading, raw):
+            continue
+        elif name == "resource":
+            reading.row["ResourceDetails"] = _limited_object(raw)
+        elif name == "service":
+            service = raw
         elif name == "severity" and (severity := _floor(parse(raw))) is not None:
             reading.row["Severity"] = severity
+        elif raw not in HOLLOW:
+            unmapped[name] = raw
+    if unmapped:
+        own = () if service is None else _renamed(list(members(service))) if is_object(service) else (("value", service),)
+        service = WithUnmapped(own, dict(unmapped)).text
+    if service is not None:
+        reading.row["ServiceDetails"] = _limited_object(service)
     _put_time(reading.row, now)
     return reading.row
 
@@ -400,13 +424,26 @@ def _floor(value: Any) -> Number | None:
         return None
 
 
-def _camel_cased(raw: str) -> str:
-    """The value with its members' names in camelCase, at every level."""
+def _wire(raw: str, shape: Any) -> str:
+    """The value with its members' names as botocore's model of the service has them on the wire, at every level."""
+    kind = shape.type_name if shape is not None else None
     if is_object(raw):
-        return "{" + ",".join(f"{_quoted(_lower_first(name))}:{_camel_cased(value)}" for name, value in members(raw)) + "}"
+        inside = (
+            (name, _wire(value, shape.value))
+            if kind == "map"
+            else (_wire_name(name, shape), _wire(value, shape.members.get(name) if kind == "structure" else None))
+            for name, value in members(raw)
+        )
+        return "{" + ",".join(f"{_quoted(name)}:{value}" for name, value in inside) + "}"
     if is_array(raw):
-        return "[" + ",".join(_camel_cased(value) for value in elements(raw)) + "]"
+        return "[" + ",".join(_wire(value, shape.member if kind == "list" else None) for value in elements(raw)) + "]"
     return raw
+
+
+def _wire_name(name: str, shape: Any) -> str:
+    """A member's name on the wire."""
+    member = shape.members.get(name) if shape is not None and shape.type_name == "structure" else None
+    return str(member.serialization.get("name", name)) if member is not None else _lower_first(name)
 
 
 def _lower_first(name: str) -> str:
