@@ -79,7 +79,7 @@ pub fn advice(name: &str) -> &'static str {
         }
         IN_LETTERS => {
             "look at the letters: sentinelctl dlq list --key-prefix KEY, with the file's key; mend the cause and replay \
-             them: a replay that delivers all of it settles the file"
+             them; the ledger does not record that a replay delivered, so the file is still named afterwards"
         }
         UNREADABLE => {
             "give whoever verifies the permission that it lacks, restore what lies in an archive, and verify again; what \

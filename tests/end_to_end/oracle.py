@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 import botocore.session
@@ -38,10 +38,14 @@ HOLLOW = ("null", '""', "{}", "[]")
 """What is not carried of a member without a column."""
 
 GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+JSON_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE][+-]?\d{1,9})?")
 RFC_3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)"
 )
 RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+ESCAPE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -177,21 +181,11 @@ class Reading:
 
 
 def text_column(column: str) -> Callable[[Reading, str], bool]:
-    """A string as it is; a list, a number or anything else as compact JSON text."""
+    """A string as it is; an object, a list, a number or anything else as compact JSON text, verbatim."""
 
     def put(reading: Reading, raw: str) -> bool:
         value = parse(raw)
-        reading.row[column] = _limited_text(value if isinstance(value, str) else compact(raw))
-        return True
-
-    return put
-
-
-def json_column(column: str) -> Callable[[Reading, str], bool]:
-    """Compact JSON text, verbatim; a string stays that string."""
-
-    def put(reading: Reading, raw: str) -> bool:
-        reading.row[column] = _limited_json(_json_text(raw))
+        reading.row[column] = _limited_text(value) if isinstance(value, str) else _limited_json(compact(raw))
         return True
 
     return put
@@ -238,7 +232,7 @@ def time_column(column: str) -> Callable[[Reading, str], bool]:
 
 def security_group_columns(reading: Reading, raw: str) -> bool:
     """RequestParameters, and the first rule of a security group that they may hold."""
-    json_column("RequestParameters")(reading, raw)
+    text_column("RequestParameters")(reading, raw)
     rule = _first_item(_member(raw, "ipPermissions"))
     for column, value in {
         "CidrIp": _member(_first_item(_member(rule, "ipRanges")), "cidrIp"),
@@ -278,10 +272,10 @@ CLOUDTRAIL: dict[str, Any] = {
     "readOnly": boolean_column("ReadOnly"),
     "managementEvent": boolean_column("ManagementEvent"),
     "requestParameters": security_group_columns,
-    "responseElements": json_column("ResponseElements"),
+    "responseElements": text_column("ResponseElements"),
     "additionalEventData": additional_event_data,
-    "serviceEventDetails": json_column("ServiceEventDetails"),
-    "resources": json_column("Resources"),
+    "serviceEventDetails": text_column("ServiceEventDetails"),
+    "resources": text_column("Resources"),
     "userIdentity": {
         "type": text_column("UserIdentityType"),
         "principalId": text_column("UserIdentityPrincipalid"),
@@ -319,6 +313,7 @@ CLOUDTRAIL: dict[str, Any] = {
 
 def cloudtrail_row(text: str, now: datetime) -> dict[str, Any]:
     """The row of AWSCloudTrail that a record makes."""
+    text = _without_halves(text)
     parse(text)
     reading = Reading(now)
     unmapped = _take(CLOUDTRAIL, text, reading)
@@ -355,7 +350,7 @@ def _put_additional(reading: Reading, unmapped: dict[str, Any]) -> None:
     raw = reading.additional
     if not unmapped:
         if raw is not None:
-            json_column("AdditionalEventData")(reading, raw)
+            text_column("AdditionalEventData")(reading, raw)
         return
     if raw is None:
         own: tuple[tuple[str, str], ...] = ()
@@ -385,6 +380,7 @@ _GUARDDUTY = botocore.session.get_session().get_service_model("guardduty")
 
 def guardduty_row(text: str, now: datetime) -> dict[str, Any]:
     """The row of AWSGuardDuty that a finding makes, in either casing of its names."""
+    text = _without_halves(text)
     parse(text)
     reading, unmapped, service = Reading(now), dict[str, str](), None
     finding = _GUARDDUTY.shape_for("Finding")
@@ -417,11 +413,12 @@ def guardduty_row(text: str, now: datetime) -> dict[str, Any]:
 
 
 def _floor(value: Any) -> Number | None:
-    try:
-        exact = Decimal(value.text if isinstance(value, Number) else value)
-        return Number(str(int(exact.to_integral_value(ROUND_FLOOR))))
-    except (InvalidOperation, TypeError, ValueError):
+    """A number, or text of one, rounded down, where a column of type int holds it."""
+    text = value.text if isinstance(value, Number) else value
+    if not isinstance(text, str) or not JSON_NUMBER.fullmatch(text):
         return None
+    floor = Decimal(text).to_integral_value(ROUND_FLOOR)
+    return Number(str(int(floor))) if -(2**31) <= floor < 2**31 else None
 
 
 def _wire(raw: str, shape: Any) -> str:
@@ -488,11 +485,6 @@ def _size_difference(value: str) -> str | None:
     return f"{size} bytes are over the limit" if size > MOST_VALUE_BYTES else None
 
 
-def _json_text(raw: str) -> str:
-    value = parse(raw)
-    return value if isinstance(value, str) else compact(raw)
-
-
 def _member(text: str | None, name: str) -> str | None:
     return dict(members(text)).get(name) if text is not None and is_object(text) else None
 
@@ -504,7 +496,16 @@ def _first_item(text: str | None) -> str | None:
 
 def _repaired(value: Any) -> Any:
     """Half a surrogate pair is no character: no text that is sent can hold one."""
+    if isinstance(value, dict):
+        return {_repaired(name): _repaired(inside) for name, inside in value.items()}
+    if isinstance(value, list):
+        return [_repaired(inside) for inside in value]
     return SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def _without_halves(text: str) -> str:
+    """The JSON text with U+FFFD in place of each escaped half of a surrogate pair."""
+    return ESCAPE.sub(lambda escape: "\\ufffd" if escape[1] else escape[0], text)
 
 
 def _quoted(name: str) -> str:
