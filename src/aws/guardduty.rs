@@ -10,13 +10,13 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use aws_types::service_config::ServiceConfigKey;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use thiserror::Error;
 use tokio::time::sleep;
 
+use super::endpoint;
 use crate::failure::{Disposition, Reason};
 use crate::http_client::{HttpClient, read_body};
 use crate::json;
@@ -118,7 +118,7 @@ impl GuardDuty {
     #[must_use]
     pub fn new(client: HttpClient, config: &SdkConfig) -> Self {
         let region = config.region().map(ToString::to_string).unwrap_or_default();
-        let endpoint = endpoint_of_environment(config).unwrap_or_else(|| {
+        let endpoint = endpoint::configured(config, "GuardDuty").unwrap_or_else(|| {
             endpoint_in(
                 &region,
                 config.use_fips().unwrap_or_default(),
@@ -256,31 +256,12 @@ impl Findings for GuardDuty {
     }
 }
 
-/// `AWS_ENDPOINT_URL_GUARDDUTY`, `AWS_ENDPOINT_URL`, or the same of the profile.
-fn endpoint_of_environment(config: &SdkConfig) -> Option<String> {
-    let key = ServiceConfigKey::builder()
-        .service_id("GuardDuty")
-        .env("AWS_ENDPOINT_URL")
-        .profile("endpoint_url")
-        .build();
-    let own = config.service_config().and_then(|known| known.load_config(key.ok()?));
-    let endpoint = own.or_else(|| config.endpoint_url().map(str::to_owned))?;
-    Some(endpoint.trim_end_matches('/').to_owned())
-}
-
 /// <https://docs.aws.amazon.com/general/latest/gr/guardduty.html>; by the SDKs' rules for what FIPS 140 validated, and for
 /// both versions of IP.
 fn endpoint_in(region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
-    let (domain, dual_stack_domain) = match region.split('-').next() {
-        Some("cn") => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-        Some("eusc") => ("amazonaws.eu", "api.amazonwebservices.eu"),
-        _ => ("amazonaws.com", "api.aws"),
-    };
-    let domain = if uses_dual_stack { dual_stack_domain } else { domain };
     // The endpoints of GovCloud are validated under their usual names.
     let is_validated = region.starts_with("us-gov-") && !uses_dual_stack;
-    let service = if uses_fips && !is_validated { "guardduty-fips" } else { "guardduty" };
-    format!("https://{service}.{region}.{domain}")
+    endpoint::standard("guardduty", region, uses_fips && !is_validated, uses_dual_stack)
 }
 
 fn member<'a>(answer: &'a str, name: &str) -> Result<Option<&'a str>, GuardDutyError> {

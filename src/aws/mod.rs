@@ -6,6 +6,7 @@ mod bucket;
 mod credential;
 #[cfg(feature = "cli")]
 mod deployment;
+mod endpoint;
 #[cfg(feature = "cli")]
 mod error;
 mod guardduty;

@@ -10,10 +10,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use aws_types::service_config::ServiceConfigKey;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
+use super::endpoint;
 use super::error::{AwsError, no_credentials};
 use crate::http_client::{HttpClient, read_body};
 use crate::json;
@@ -129,15 +129,9 @@ impl SignedCalls {
     /// `AWS_ENDPOINT_URL_<SERVICE>`, `AWS_ENDPOINT_URL`, or AWS's own
     /// (<https://docs.aws.amazon.com/general/latest/gr/rande.html>).
     fn endpoint(&self, service: &Service, region: &str) -> String {
-        let key = ServiceConfigKey::builder()
-            .service_id(service.id)
-            .env("AWS_ENDPOINT_URL")
-            .profile("endpoint_url")
-            .build();
-        let own = self.config.service_config().and_then(|known| known.load_config(key.ok()?));
-        match own.or_else(|| self.config.endpoint_url().map(str::to_owned)) {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => standard_endpoint(
+        match endpoint::configured(&self.config, service.id) {
+            Some(endpoint) => endpoint,
+            None => endpoint::standard(
                 service.name,
                 region,
                 self.config.use_fips().unwrap_or(false),
@@ -145,17 +139,6 @@ impl SignedCalls {
             ),
         }
     }
-}
-
-fn standard_endpoint(name: &str, region: &str, uses_fips: bool, uses_dual_stack: bool) -> String {
-    let (domain, dual_stack_domain) = match region.split('-').next() {
-        Some("cn") => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-        Some("eusc") => ("amazonaws.eu", "api.amazonwebservices.eu"),
-        _ => ("amazonaws.com", "api.aws"),
-    };
-    let domain = if uses_dual_stack { dual_stack_domain } else { domain };
-    let fips = if uses_fips { "-fips" } else { "" };
-    format!("https://{name}{fips}.{region}.{domain}")
 }
 
 /// The code of an error: of a header such as `AccessDeniedException:http://…`, of JSON such as
@@ -184,7 +167,7 @@ mod tests {
             ("cn-north-1", false, true, "https://lambda.cn-north-1.api.amazonwebservices.com.cn"),
             ("eusc-de-east-1", false, false, "https://lambda.eusc-de-east-1.amazonaws.eu"),
         ] {
-            assert_eq!(standard_endpoint("lambda", region, fips, dual_stack), endpoint);
+            assert_eq!(endpoint::standard("lambda", region, fips, dual_stack), endpoint);
         }
     }
 
